@@ -1,0 +1,1 @@
+"""Everything that leaves the program: video, `.pose`, captions, and what says that it is synthetic."""

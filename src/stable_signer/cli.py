@@ -1,0 +1,474 @@
+"""The command `stable-signer`: reads arguments, calls the pipeline, writes files. No thinking happens here.
+
+Exit codes: 0 done; 2 bad input, with one sentence on standard error; 130 stopped by Ctrl-C; 1 our fault.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stable_signer import pipeline
+from stable_signer.body.motion import FPS, Motion
+from stable_signer.errors import StableSignerError
+from stable_signer.media.files import Outputs, read_bytes
+from stable_signer.media.provenance import tool_version
+from stable_signer.slul.plan import LANGUAGES, Plan
+
+if TYPE_CHECKING:
+    import numpy as np
+
+VIDEO_ENDINGS = (".mp4", ".webm", ".gif")
+PIPE = "-"
+ASK_FOR_TRACEBACK = "STABLE_SIGNER_TRACEBACK"
+
+app = typer.Typer(
+    name="stable-signer",
+    help="Turn a sentence into a sign-language video, offline. The signing is synthetic and says so; "
+    "it does not replace an interpreter.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+TextArgument = Annotated[
+    str | None, typer.Argument(metavar="TEXT", help="What to sign, in quotes; - reads standard input.")
+]
+FileOption = Annotated[
+    str | None, typer.Option("--file", help="Read the text from this file (UTF-8); - as above.")
+]
+VideoOption = Annotated[
+    str, typer.Option("--output", "-o", help="The video: .mp4, .webm or .gif; - streams mp4 to a pipe.")
+]
+LanguageOption = Annotated[str, typer.Option(help="Sign language, see `stable-signer languages`.")]
+SignerOption = Annotated[
+    str | None, typer.Option(help="Who signs, see `stable-signer signers`.", show_default="the first")
+]
+StyleOption = Annotated[
+    str | None,
+    typer.Option(help="Background and light, see `stable-signer styles`.", show_default="the first"),
+]
+LookOption = Annotated[str, typer.Option(help="How the signer is drawn: mesh or skeleton.")]
+SizeOption = Annotated[int, typer.Option(help="Width and height in pixels, even, 64 to 2048.")]
+FpsOption = Annotated[float, typer.Option(help="Frames a second, 5 to 60.")]
+SpeedOption = Annotated[float, typer.Option(help="Pace of signing: 0.5 is half as fast, 2 twice as fast.")]
+SeedOption = Annotated[int, typer.Option(help="Small natural variation; the same seed gives the same video.")]
+LeftOption = Annotated[
+    bool, typer.Option("--left-handed", help="Sign with the left hand as the dominant one.")
+]
+NoLabelOption = Annotated[
+    bool, typer.Option("--no-label", help="Leave out the visible words 'synthetic signing' (the tags stay).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+# --- the commands ---
+
+
+@app.command()
+def sign(
+    output: VideoOption,
+    text: TextArgument = None,
+    file: FileOption = None,
+    language: LanguageOption = pipeline.DEFAULT_LANGUAGE,
+    signer: SignerOption = None,
+    style: StyleOption = None,
+    look: LookOption = pipeline.DEFAULT_LOOK,
+    size: SizeOption = pipeline.DEFAULT_SIZE,
+    fps: FpsOption = FPS,
+    speed: SpeedOption = 1.0,
+    seed: SeedOption = 0,
+    left_handed: LeftOption = False,
+    no_label: NoLabelOption = False,
+    plan: Annotated[str | None, typer.Option("--plan", help="Also write the plan, .json.")] = None,
+    pose: Annotated[str | None, typer.Option("--pose", help="Also write the pose, .pose.")] = None,
+    captions: Annotated[str | None, typer.Option("--captions", help="Also write captions, .vtt.")] = None,
+) -> None:
+    """Sign a text: the whole way from words to a video."""
+    words = _read_text(text, file)
+    pipeline.check_text(words)
+    _check_numbers(language=language, size=size, fps=fps, speed=speed, seed=seed)
+    look_of = _look_of(signer, style, look, size, not no_label)
+    with Outputs() as outputs:
+        video = _claim_video(outputs, output)
+        plan_part = outputs.claim(plan, (".json",)) if plan else None
+        pose_part = outputs.claim(pose, (".pose",)) if pose else None
+        captions_part = outputs.claim(captions, (".vtt",)) if captions else None
+
+        engine = pipeline.StableSigner.from_pretrained()
+        understood = engine.plan(words, language, speed)
+        _report(understood)
+        motion = engine.motion(understood, seed, left_handed, fps)
+        if plan_part:
+            plan_part.write_text(_json(understood.to_dict()), encoding="utf-8")
+        if pose_part:
+            engine.write_pose(pose_part, motion, signer=look_of["signer"], size=size)
+        if captions_part:
+            from stable_signer.media.captions import write_captions
+
+            write_captions(understood, captions_part)
+        _write_video(engine, video, motion, look_of, understood, seed)
+    _say_done(output)
+
+
+@app.command(name="plan")
+def plan_command(
+    text: TextArgument = None,
+    file: FileOption = None,
+    language: LanguageOption = pipeline.DEFAULT_LANGUAGE,
+    speed: SpeedOption = 1.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how a text would be signed: the signs, their times, the face's grammar, and what is missing."""
+    words = _read_text(text, file)
+    pipeline.check_text(words)
+    _check_numbers(language=language, speed=speed)
+    understood = pipeline.StableSigner.from_pretrained().plan(words, language, speed)
+    if as_json:
+        _print(_json(understood.to_dict()))
+        return
+    _show_plan(understood)
+    _report(understood)
+
+
+@app.command(name="motion")
+def motion_command(
+    plan: Annotated[str, typer.Argument(metavar="PLAN.json", help="A plan, as `plan --json` prints it.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The motion, .pose.")],
+    signer: SignerOption = None,
+    size: SizeOption = pipeline.DEFAULT_SIZE,
+    fps: FpsOption = FPS,
+    seed: SeedOption = 0,
+    left_handed: LeftOption = False,
+) -> None:
+    """Turn a plan into movement: a .pose file with points in the pixels of this signer's video."""
+    _check_numbers(size=size, fps=fps, seed=seed)
+    signer = pipeline.check_signer(signer)
+    understood = Plan.load(plan)
+    with Outputs() as outputs:
+        part = outputs.claim(output, (".pose",))
+        engine = pipeline.StableSigner.from_pretrained()
+        motion = engine.motion(understood, seed, left_handed, fps)
+        engine.write_pose(part, motion, signer=signer, size=size)
+    _say_done(output)
+
+
+@app.command()
+def render(
+    source: Annotated[
+        str, typer.Argument(metavar="IN.pose|PLAN.json", help="What to draw: a motion or a plan.")
+    ],
+    output: VideoOption,
+    signer: SignerOption = None,
+    style: StyleOption = None,
+    look: LookOption = pipeline.DEFAULT_LOOK,
+    size: SizeOption = pipeline.DEFAULT_SIZE,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second, for a plan.", show_default="25, or the .pose's own")
+    ] = None,
+    seed: SeedOption = 0,
+    left_handed: LeftOption = False,
+    no_label: NoLabelOption = False,
+) -> None:
+    """Draw a motion or a plan as a video."""
+    _check_numbers(size=size, fps=FPS if fps is None else fps, seed=seed)
+    look_of = _look_of(signer, style, look, size, not no_label)
+    is_pose = Path(source).suffix.lower() == ".pose"
+    if is_pose and (fps is not None or seed or left_handed):
+        raise StableSignerError(
+            "a .pose already has its frames, its hand and its seed: leave out --fps, --seed and --left-handed"
+        )
+    with Outputs() as outputs:
+        video = _claim_video(outputs, output)
+        if is_pose:
+            read_bytes(source, "the pose")  # a missing file is told before the body is loaded
+            engine = pipeline.StableSigner.from_pretrained()
+            understood, motion = None, engine.load_pose(source)
+        else:
+            understood = Plan.load(source)
+            engine = pipeline.StableSigner.from_pretrained()
+            motion = engine.motion(understood, seed, left_handed, FPS if fps is None else fps)
+        _write_video(engine, video, motion, look_of, understood, None if is_pose else seed)
+    _say_done(output)
+
+
+@app.command()
+def signers(as_json: JsonOption = False) -> None:
+    """List who can sign."""
+    from stable_signer.pose2vid.signers import SIGNERS
+
+    _list("Signers", SIGNERS, as_json)
+
+
+@app.command()
+def styles(as_json: JsonOption = False) -> None:
+    """List the backgrounds and lights."""
+    from stable_signer.pose2vid.signers import STYLES
+
+    _list("Styles", STYLES, as_json)
+
+
+@app.command()
+def languages(as_json: JsonOption = False) -> None:
+    """List the sign languages."""
+    notes = {
+        "ase": "plans, motion and video",
+        "gsg": "fingerspelling only: German words are spelled, no DGS signs yet",
+    }
+    _list(
+        "Languages", {k: {"name": v, "what works": notes.get(k, "")} for k, v in LANGUAGES.items()}, as_json
+    )
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Check the installation: versions, weights, and a self-test of two seconds."""
+    from stable_signer.doctor import examine
+
+    report = examine()
+    if as_json:
+        _print(_json(report))
+    else:
+        console = Console(highlight=False)
+        for title in ("versions", "weights", "self-test"):
+            table = Table(title=title, title_justify="left", show_header=False)
+            for key, value in report[title].items():
+                table.add_row(key, str(value))
+            console.print(table)
+        console.print("all well" if report["ok"] else f"something is wrong: {report['problem']}")
+    if not report["ok"]:
+        raise typer.Exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+    ] = False,
+) -> None:
+    """Options that stand before any command."""
+    if version:
+        _print(tool_version())
+        raise typer.Exit(0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; `arguments` default to those of the process."""
+    previous = _terminate_like_ctrl_c()
+    try:
+        result = app(args=arguments, prog_name="stable-signer", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except StableSignerError as error:
+        return _fail(str(error), 2)
+    except typer.TyperException as error:  # a missing or misspelled option
+        return _fail(error.format_message(), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped; nothing was written", 130)
+    except BrokenPipeError:
+        return _quiet_pipe()
+    except MemoryError:
+        return _fail("there is not enough memory: use a smaller --size, or sign the text in pieces", 2)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except Exception as error:
+        if os.environ.get(ASK_FOR_TRACEBACK):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(
+            f"a fault of Stable Signer, please report it ({what}); {ASK_FOR_TRACEBACK}=1 shows where", 1
+        )
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+# --- input ---
+
+
+def _read_text(text: str | None, file: str | None) -> str:
+    if (text is None) == (file is None):
+        raise StableSignerError(
+            "there must be one text: give it in quotes, or with --file, or - for standard input"
+        )
+    source = file if file is not None else text
+    if source == PIPE:
+        raw = sys.stdin.buffer.read()
+    elif file is not None:
+        raw = read_bytes(file, "the text file")
+    else:
+        return str(text)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StableSignerError("the text is not valid UTF-8: save it as UTF-8") from error
+
+
+def _check_numbers(
+    *,
+    language: str = pipeline.DEFAULT_LANGUAGE,
+    size: int = pipeline.DEFAULT_SIZE,
+    fps: float = FPS,
+    speed: float = 1.0,
+    seed: int = 0,
+) -> None:
+    from stable_signer.media.video import check_fps, check_size
+
+    pipeline.check_language(language)
+    check_size(size)
+    check_fps(fps)
+    pipeline.check_speed(speed)
+    pipeline.check_seed(seed)
+
+
+def _look_of(signer: str | None, style: str | None, look: str, size: int, label: bool) -> dict[str, Any]:
+    signer = pipeline.check_signer(signer)
+    return {
+        "signer": signer,
+        "style": pipeline.check_style(style, signer),
+        "look": pipeline.check_look(look),
+        "size": size,
+        "label": label,
+    }
+
+
+# --- output ---
+
+
+def _claim_video(outputs: Outputs, output: str) -> Path | BinaryIO:
+    if output != PIPE:
+        return outputs.claim(output, VIDEO_ENDINGS)
+    if sys.stdout.isatty():
+        raise StableSignerError("a video cannot be shown in a terminal: pipe it on, or name a file with -o")
+    return sys.stdout.buffer
+
+
+def _write_video(
+    engine: pipeline.StableSigner,
+    target: Path | BinaryIO,
+    motion: Motion,
+    look_of: dict[str, Any],
+    plan: Plan | None,
+    seed: int | None,
+) -> None:
+    frames = engine.render(motion, **look_of)
+    with _progress(frames, len(motion)) as shown:
+        pipeline.write_frames(target, shown, motion.fps, pipeline.provenance_of(plan, look_of, seed))
+
+
+@contextmanager
+def _progress(frames: Iterator[np.ndarray], total: int) -> Iterator[Iterable[np.ndarray]]:
+    """The same frames with a bar on standard error, when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield frames
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("signing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield bar.track(frames, total=total)
+
+
+def _report(plan: Plan) -> None:
+    """Say on standard error what is not signed as one would wish: spelled, approximated, left out."""
+    spelled = [s.text or s.gloss for s in plan.signs if s.source == "alphabet"]
+    rough = [s.text or s.gloss for s in plan.signs if s.approximate and s.source != "alphabet"]
+    for what, words in (
+        ("spelled with the fingers, because there is no sign for it here", spelled),
+        ("only roughly right", rough),
+        ("left out, because nothing stands for it", plan.dropped),
+    ):
+        if words:
+            print(f"{what}: {', '.join(dict.fromkeys(words))}", file=sys.stderr)  # noqa: T201
+    for note in dict.fromkeys(plan.notes):
+        print(f"note: {note}", file=sys.stderr)  # noqa: T201
+
+
+def _show_plan(plan: Plan) -> None:
+    console = Console(highlight=False)
+    table = Table(title=f"{LANGUAGES[plan.language]}, {plan.duration:.1f} s", title_justify="left")
+    for name in ("start", "end", "sign", "kind", "from", "for"):
+        table.add_column(name, justify="right" if name in ("start", "end") else "left")
+    for s in plan.signs:
+        source = f"{s.source}, approximate" if s.approximate else s.source
+        table.add_row(f"{s.start:.2f}", f"{s.end:.2f}", s.gloss, s.kind, source, s.text)
+    console.print(table)
+    if plan.nonmanuals:
+        spans = Table(title="face and head", title_justify="left")
+        for name in ("start", "end", "what"):
+            spans.add_column(name, justify="right" if name != "what" else "left")
+        for n in plan.nonmanuals:
+            spans.add_row(f"{n.start:.2f}", f"{n.end:.2f}", n.kind)
+        console.print(spans)
+    console.print("coverage: " + ", ".join(f"{count} {name}" for name, count in plan.coverage.items()))
+
+
+def _list(title: str, cards: dict[str, Any], as_json: bool) -> None:
+    """A table (or JSON) of cards: dictionaries or dataclasses, by id."""
+    from dataclasses import asdict, is_dataclass
+
+    rows = {
+        key: asdict(card) if is_dataclass(card) and not isinstance(card, type) else dict(card)
+        for key, card in cards.items()
+    }
+    if as_json:
+        _print(_json(rows))
+        return
+    wanted = ("name", "about", "description", "age", "gender", "build", "hair", "clothes", "what works")
+    names = [n for n in wanted if any(n in row for row in rows.values())]
+    table = Table(title=title, title_justify="left")
+    for name in ("id", *names):
+        table.add_column(name)
+    for key, row in rows.items():
+        table.add_row(key, *(str(row.get(n, "")) for n in names))
+    Console(highlight=False).print(table)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+def _say_done(output: str) -> None:
+    if output != PIPE and sys.stderr.isatty():
+        print(f"wrote {output}", file=sys.stderr)  # noqa: T201
+
+
+# --- the end of the run ---
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"stable-signer: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _quiet_pipe() -> int:
+    """The reader went away (`| head`): leave without a word, and without Python's own at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _terminate_like_ctrl_c() -> Any:
+    """Make SIGTERM unwind like Ctrl-C, so that a stopped job leaves no files; returns the old handler."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    try:
+        return signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread: whoever runs us there handles signals
+        return None

@@ -1,0 +1,437 @@
+"""The way through: text -> plan -> motion -> frames -> file.
+
+Only numbers and names are checked at import; what is heavy (torch, the body, the lexicon) is imported when it
+is first needed, so that `stable-signer --help` does not wait for it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+import numpy as np
+
+from stable_signer.body.motion import FPS, Motion
+from stable_signer.errors import StableSignerError
+from stable_signer.media.files import Outputs
+from stable_signer.media.provenance import Provenance, stamp, text_hash
+from stable_signer.slul.plan import LANGUAGES, Draft, Plan
+
+if TYPE_CHECKING:
+    from stable_signer.body.skeleton import Body
+
+LOOKS = {
+    "mesh": "a shaded person with skin, hair and clothes",
+    "skeleton": "bones and joints as coloured lines",
+}
+LANGUAGE_ALIASES = {"asl": "ase", "dgs": "gsg"}
+DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
+MIN_SPEED, MAX_SPEED = 0.25, 3.0
+MAX_CHARACTERS = 10_000  # about a quarter of an hour of signing
+MAX_SECONDS = 3600.0
+
+
+class Renderer(Protocol):
+    """What draws a motion: `pose2vid.mesh.MeshRenderer`, `pose2vid.skeleton.SkeletonRenderer`."""
+
+    def frames(self, motion: Motion) -> Iterator[np.ndarray]:
+        """One (size, size, 3) uint8 picture for each frame of the motion."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages between text and picture; tests put small ones in their place.
+
+    draft: (text, language) -> Draft. schedule: (draft, speed) -> Plan.
+    compose: (plan, seed, left_handed, fps) -> Motion. renderer: (signer, style, look, size) -> Renderer.
+    body: what turns a motion into points for `.pose` files; loaded when it is first needed.
+    """
+
+    draft: Callable[[str, str], Draft]
+    schedule: Callable[[Draft, float], Plan]
+    compose: Callable[[Plan, int, bool, float], Motion]
+    renderer: Callable[[str, str, str, int], Renderer]
+    body: Callable[[], Body]
+
+
+class Clip:
+    """A signed piece of video: the plan, the motion, and the frames made from it when they are asked for.
+
+    plan: what is signed; times count from the clip's start. motion: the movement, T frames at `fps` a second.
+    frames: (T, H, W, 3) uint8, rendered once and then kept; iterating over the clip instead renders frame by
+    frame and keeps nothing, and so does `save`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        motion: Motion,
+        render: Callable[[Motion], Iterator[np.ndarray]],
+        provenance: Provenance,
+    ) -> None:
+        self.plan, self.motion, self.provenance = plan, motion, provenance
+        self._render = render
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.motion.fps
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """All frames, (T, H, W, 3) uint8; about 20 MB a second at size 512."""
+        return np.stack([np.array(frame) for frame in self._render(self.motion)])
+
+    def __len__(self) -> int:
+        return len(self.motion)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if "frames" in self.__dict__:  # already rendered
+            return iter(self.frames)
+        return self._render(self.motion)
+
+    def save(self, path: str | Path) -> None:
+        """Write the video; the ending picks the container: .mp4, .webm or .gif.
+
+        The file appears whole or not at all. Raises StableSignerError when it cannot be written.
+        """
+        from stable_signer.media.video import ENDINGS
+
+        with Outputs() as outputs:
+            part = outputs.claim(path, ENDINGS)
+            write_frames(part, iter(self), self.fps, self.provenance)
+
+
+class StableSigner:
+    """Text to signing. Make one with `from_pretrained` and keep it: the first call loads, the others are fast.
+
+    Every method raises StableSignerError for a name or number that it does not know, and lists the known.
+    """
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._renderer = lru_cache(maxsize=2)(stages.renderer)
+
+    @classmethod
+    def from_pretrained(cls) -> StableSigner:
+        """The signer with the weights that ship in the package; nothing is fetched from anywhere."""
+        return cls(_shipped_stages())
+
+    # --- the stages, one by one ---
+
+    def plan(self, text: str, language: str = DEFAULT_LANGUAGE, speed: float = 1.0) -> Plan:
+        """Understand `text` and time its signs.
+
+        language: ISO 639-3 code of the sign language ("ase", "gsg"). speed: 1 is an easy pace, 0.25 to 3.
+        Raises StableSignerError for a blank or too long text, or one in which nothing can be signed.
+        """
+        check_text(text)
+        language = check_language(language)
+        check_speed(speed)
+        draft = self._stages.draft(text, language)
+        if not any(sign.kind != "pause" for sign in draft.signs):
+            raise StableSignerError(
+                "nothing in the text can be signed: write English words, names or numbers in Latin letters"
+            )
+        return self._stages.schedule(draft, speed)
+
+    def motion(self, plan: Plan, seed: int = 0, left_handed: bool = False, fps: float = FPS) -> Motion:
+        """The movement of a plan. The same plan, seed and hand always give the same movement."""
+        from stable_signer.media.video import check_fps
+
+        if not plan.signs:
+            raise StableSignerError("the plan has no signs: add at least one")
+        if plan.duration > MAX_SECONDS:
+            raise StableSignerError(
+                f"the plan is {plan.duration:.0f} s long, more than {MAX_SECONDS:.0f} s: sign it in pieces"
+            )
+        return self._stages.compose(plan, check_seed(seed), left_handed, check_fps(fps))
+
+    def render(
+        self,
+        motion: Motion,
+        *,
+        signer: str | None = None,
+        style: str | None = None,
+        look: str = DEFAULT_LOOK,
+        size: int = DEFAULT_SIZE,
+        label: bool = True,
+    ) -> Iterator[np.ndarray]:
+        """The frames of a motion, (size, size, 3) uint8 each, one at a time.
+
+        An array may be drawn over by the next frame: copy what you keep. `label` draws "synthetic signing".
+        """
+        signer, style = check_signer(signer), check_style(style, signer)
+        check_look(look)
+        renderer = self._renderer(signer, style, look, _check_size(size))
+        frames = renderer.frames(motion)
+        return (stamp(frame) for frame in frames) if label else iter(frames)
+
+    # --- all stages at once ---
+
+    def sign(
+        self,
+        text: str,
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        signer: str | None = None,
+        style: str | None = None,
+        look: str = DEFAULT_LOOK,
+        size: int = DEFAULT_SIZE,
+        fps: float = FPS,
+        speed: float = 1.0,
+        seed: int = 0,
+        left_handed: bool = False,
+        label: bool = True,
+    ) -> Clip:
+        """Sign `text`: a Clip with its plan and motion; its frames are rendered when asked for or saved."""
+        look_of = self._look_of(signer, style, look, size, label)
+        plan = self.plan(text, language, speed)
+        motion = self.motion(plan, seed, left_handed, fps)
+        return self._clip(plan, motion, look_of, seed)
+
+    def stream(
+        self,
+        text: str,
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        signer: str | None = None,
+        style: str | None = None,
+        look: str = DEFAULT_LOOK,
+        size: int = DEFAULT_SIZE,
+        fps: float = FPS,
+        speed: float = 1.0,
+        seed: int = 0,
+        left_handed: bool = False,
+        label: bool = True,
+    ) -> Iterator[Clip]:
+        """Sign `text` as one Clip a sentence, each given out with its frames as soon as it is rendered.
+
+        The movement is that of `sign`, cut between sentences: played one after the other, nothing jumps.
+        Only the sentence at hand is held as pictures.
+        """
+        look_of = self._look_of(signer, style, look, size, label)
+        plan = self.plan(text, language, speed)
+        motion = self.motion(plan, seed, left_handed, fps)
+        return self._sentences(plan, motion, look_of, seed)
+
+    def save_pose(
+        self, motion: Motion, path: str | Path, *, signer: str | None = None, size: int = DEFAULT_SIZE
+    ) -> None:
+        """Write a motion as `.pose`: MediaPipe Holistic points in the pixels of this signer's video."""
+        with Outputs() as outputs:
+            self.write_pose(outputs.claim(path, (".pose",)), motion, signer=signer, size=size)
+
+    def write_pose(self, path: Path, motion: Motion, *, signer: str | None, size: int) -> None:
+        """As `save_pose`, in place: for a caller that has claimed `path`."""
+        from stable_signer.media.posefile import write_pose
+
+        write_pose(path, motion, self._stages.body(), check_signer(signer), _check_size(size))
+
+    def load_pose(self, path: str | Path) -> Motion:
+        """The motion in a `.pose` file: the one written, or one fitted to another program's points."""
+        from stable_signer.media.posefile import read_pose
+
+        return read_pose(path, self._stages.body())
+
+    # --- inside ---
+
+    def _look_of(
+        self, signer: str | None, style: str | None, look: str, size: int, label: bool
+    ) -> dict[str, Any]:
+        """The arguments of `render`, checked before any work is done."""
+        signer = check_signer(signer)
+        check_look(look)
+        return {
+            "signer": signer,
+            "style": check_style(style, signer),
+            "look": look,
+            "size": _check_size(size),
+            "label": label,
+        }
+
+    def _clip(self, plan: Plan, motion: Motion, look_of: dict[str, Any], seed: int) -> Clip:
+        return Clip(plan, motion, lambda m: self.render(m, **look_of), provenance_of(plan, look_of, seed))
+
+    def _sentences(self, plan: Plan, motion: Motion, look_of: dict[str, Any], seed: int) -> Iterator[Clip]:
+        for piece, first, last in sentence_pieces(plan, len(motion), motion.fps):
+            clip = self._clip(piece, motion[first:last], look_of, seed)
+            _ = clip.frames  # rendered before it is handed over: "ready" means ready to show
+            yield clip
+
+
+def provenance_of(plan: Plan | None, look_of: dict[str, Any], seed: int | None) -> Provenance:
+    """What the file says about its making; `plan` is None for a motion that came without one."""
+    return Provenance(
+        language=plan.language if plan else "",
+        signer=look_of["signer"],
+        style=look_of["style"],
+        look=look_of["look"],
+        planner=plan.planner if plan else "",
+        seed=seed,
+        text_sha256=text_hash(plan.text) if plan and plan.text else "",
+    )
+
+
+def write_frames(
+    target: Path | BinaryIO, frames: Iterable[np.ndarray], fps: float, provenance: Provenance
+) -> int:
+    """Encode `frames` to `target` (see `media.video.VideoWriter`) as they come; returns how many."""
+    from stable_signer.media.video import VideoWriter
+
+    video: VideoWriter | None = None
+    try:
+        for frame in frames:
+            if video is None:
+                video = VideoWriter(target, size=frame.shape[0], fps=fps, tags=provenance.tags())
+            video.write(frame)
+    except BaseException:
+        if video is not None:
+            video.abandon()
+        raise
+    if video is None:
+        raise StableSignerError("the motion has no frames: give it at least one")
+    video.close()
+    return video.frames
+
+
+def sentence_pieces(plan: Plan, frames: int, fps: float) -> Iterator[tuple[Plan, int, int]]:
+    """Cut a plan of `frames` frames halfway between its sentences.
+
+    Yields each sentence's plan, with times from its own start, and its frames `first` to `last` (excluded).
+    Together the pieces are all frames; a plan without sentences is one piece.
+    """
+    bounds = [0]
+    for a, b in pairwise(plan.sentences):
+        bounds.append(min(max(round((a.end + b.start) / 2 * fps), bounds[-1]), frames))
+    bounds.append(frames)
+    for first, last in pairwise(bounds):
+        if first == last:  # a sentence in which nothing is signed
+            continue
+        start, end = first / fps, last / fps if last < frames else float("inf")
+
+        def inside(items: tuple[Any, ...], start: float = start, end: float = end) -> tuple[Any, ...]:
+            return tuple(item for item in items if start <= (item.start + item.end) / 2 < end)
+
+        sentences = inside(plan.sentences)
+        piece = replace(
+            plan,
+            text=" ".join(s.text for s in sentences) or plan.text,
+            signs=inside(plan.signs),
+            nonmanuals=inside(plan.nonmanuals),
+            sentences=sentences,
+        )
+        yield piece.shifted(-start), first, last
+
+
+# --- what a caller may name; each returns the checked value or raises with the list of what there is ---
+
+
+def check_text(text: str) -> None:
+    """Refuse a text that is blank, too long, or not text at all."""
+    if not text.strip():
+        raise StableSignerError("the text is empty: write at least one word")
+    if len(text) > MAX_CHARACTERS:
+        raise StableSignerError(
+            f"the text has {len(text):,} characters, more than {MAX_CHARACTERS:,}: sign it in pieces"
+        )
+    for at, character in enumerate(text):
+        category = unicodedata.category(character)
+        if category == "Cs":
+            raise StableSignerError("the text is not valid UTF-8: save it as UTF-8")
+        if category == "Cc" and character not in "\t\n\r":
+            raise StableSignerError(
+                f"the text has a control character (U+{ord(character):04X}, at position {at + 1}): remove it"
+            )
+
+
+def check_language(language: str) -> str:
+    """The ISO 639-3 code of a known language; the everyday short names ASL and DGS are taken too."""
+    code = LANGUAGE_ALIASES.get(language.lower(), language)
+    return _one_of("language", code, LANGUAGES)
+
+
+def check_signer(signer: str | None) -> str:
+    """The id of a known signer; None means the first."""
+    from stable_signer.pose2vid.signers import SIGNERS
+
+    return next(iter(SIGNERS)) if signer is None else _one_of("signer", signer, SIGNERS)
+
+
+def check_style(style: str | None, signer: str) -> str:
+    """The id of a known style; None means the first."""
+    from stable_signer.pose2vid.signers import STYLES
+
+    return next(iter(STYLES)) if style is None else _one_of("style", style, STYLES)
+
+
+def check_look(look: str) -> str:
+    """A known look."""
+    return _one_of("look", look, LOOKS)
+
+
+def check_speed(speed: float) -> float:
+    """A speed within what stays readable."""
+    if not MIN_SPEED <= speed <= MAX_SPEED:  # also refuses NaN
+        raise StableSignerError(f"the speed {speed:g} does not work: use {MIN_SPEED:g} to {MAX_SPEED:g}")
+    return float(speed)
+
+
+def check_seed(seed: int) -> int:
+    """A seed that every generator takes."""
+    if not 0 <= seed < 2**32:
+        raise StableSignerError(f"the seed {seed} does not work: use a whole number from 0 to {2**32 - 1}")
+    return seed
+
+
+def _check_size(size: int) -> int:
+    from stable_signer.media.video import check_size
+
+    return check_size(size)
+
+
+def _one_of(what: str, value: str, known: Iterable[str]) -> str:
+    names = list(known)
+    if value not in names:
+        raise StableSignerError(f"there is no {what} {value!r}: use one of {', '.join(names)}")
+    return value
+
+
+def _shipped_stages() -> Stages:
+    """The real stages, with the weights in the package."""
+    from stable_signer.body.skeleton import Body
+    from stable_signer.slp_moe.compose import compose
+    from stable_signer.slp_moe.lexicon import Lexicon
+    from stable_signer.slp_moe.schedule import schedule
+    from stable_signer.slul.glosses import Glossary
+    from stable_signer.slul.rules import RulePlanner
+
+    planner, lexicon = RulePlanner(Glossary.load()), Lexicon.load()
+
+    def renderer(signer: str, style: str, look: str, size: int) -> Renderer:
+        from stable_signer.pose2vid.signers import SIGNERS, STYLES
+
+        body = Body.load()
+        if look == "skeleton":
+            from stable_signer.pose2vid.skeleton import SkeletonRenderer
+
+            return SkeletonRenderer(body, SIGNERS[signer], STYLES[style], size=size)
+        from stable_signer.pose2vid.mesh import MeshRenderer
+
+        return MeshRenderer(body, SIGNERS[signer], STYLES[style], size=size)
+
+    return Stages(
+        draft=planner.draft,
+        schedule=lambda draft, speed: schedule(draft, lexicon, speed=speed),
+        compose=lambda plan, seed, left_handed, fps: compose(
+            plan, lexicon, seed=seed, left_handed=left_handed, fps=fps
+        ),
+        renderer=renderer,
+        body=Body.load,
+    )
