@@ -1,0 +1,182 @@
+"""Hands stay out of the body: a pass over composed motion that moves a sunken hand back to the surface.
+
+The trunk and the head are signed distance grids (`weights/distance.npz`, made by `tools/build_distance.py`); the
+hands are points with a radius. Where a point is too deep, the wrist is moved out along the distance's gradient, with
+the hand's own turn kept; the correction is smoothed over time, so that it never jumps.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+import torch
+
+from stable_signer.body import rotation
+from stable_signer.body.skeleton import Body, RestPose, forward_kinematics, rotation_6d_to_matrix
+
+FINGER_RADIUS, WRIST_RADIUS = 0.008, 0.024  # metres
+CLOTHES = 0.006  # thickness of what the trunk wears
+TOLERANCE = 0.002  # skin gives way a little at a contact
+SPREAD, SMOOTH = 3, 2.0  # frames that a correction reaches out, and its smoothing
+LARGEST_PUSH = 0.20  # metres
+
+
+class _Solid:
+    """A signed distance grid carried by a joint."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], name: str, body: Body) -> None:
+        self.grid = arrays[f"{name}_mm"].astype(np.float32) / 1000
+        self.origin, self.cell = arrays[f"{name}_origin"], float(arrays[f"{name}_cell"])
+        self.joint = body.index[str(arrays[f"{name}_joint"])]
+        self.cover = CLOTHES if name == "trunk" else 0.0
+
+    def distance(self, local: np.ndarray) -> np.ndarray:
+        """Points (…, 3) in the carrier's frame -> metres (…), trilinear; 1 m outside the grid."""
+        at = (local - self.origin) / self.cell
+        top = np.array(self.grid.shape) - 1
+        inside = ((at >= 0) & (at < top)).all(-1)
+        low = np.clip(at.astype(int), 0, top - 1)
+        part = np.clip(at - low, 0, 1)
+        out = np.zeros(local.shape[:-1], dtype=np.float32)
+        for corner in range(8):
+            step = np.array([corner >> 2 & 1, corner >> 1 & 1, corner & 1])
+            weight = np.where(step, part, 1 - part).prod(-1)
+            index = low + step
+            out += weight * self.grid[index[..., 0], index[..., 1], index[..., 2]]
+        return np.where(inside, out - self.cover, 1.0)
+
+    def push(self, points: np.ndarray, radius: np.ndarray, turn: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """How each frame's points (T, K, 3) must move together to come out (T, 3), world frame."""
+        local = np.einsum("tba,tkb->tka", turn, points - place[:, None])
+        deep = radius + 0.0 - TOLERANCE - self.distance(local)  # (T, K) > 0 where too deep
+        worst = deep.argmax(1)
+        depth = np.maximum(np.take_along_axis(deep, worst[:, None], 1)[:, 0], 0)
+        if not depth.any():
+            return np.zeros((len(points), 3))
+        at = np.take_along_axis(local, worst[:, None, None], 1)[:, 0]  # (T, 3)
+        h = self.cell
+        steps = np.eye(3) * h
+        slope = np.stack([self.distance(at + s) - self.distance(at - s) for s in steps], -1)
+        slope[:, 1] -= 0.5 * h  # out to the front (-y) when in doubt: hands sign before the body
+        slope /= np.maximum(np.linalg.norm(slope, axis=-1, keepdims=True), 1e-9)
+        return np.einsum("tab,tb->ta", turn, slope) * depth[:, None]
+
+
+@lru_cache(maxsize=1)
+def _solids() -> tuple[_Solid, ...]:
+    path = resources.files("stable_signer") / "weights" / "distance.npz"
+    with resources.as_file(path) as file, np.load(file, allow_pickle=False) as data:
+        arrays = {key: data[key] for key in data.files}
+    return tuple(_Solid(arrays, name, Body.load()) for name in ("trunk", "head"))
+
+
+@lru_cache(maxsize=1)
+def _rest() -> RestPose:
+    return Body.load().signer(Body.load().signer_ids[0])
+
+
+def keep_clear(q: np.ndarray) -> np.ndarray:
+    """Move hands that are inside the trunk or the head to its surface. q: (T, J, 4) at any frame rate."""
+    for _ in range(3):  # a push out of one solid, smoothed, may leave a remainder
+        worst = 0.0
+        for side in ("R", "L"):
+            push = penetration(q, side)
+            worst = max(worst, float(np.linalg.norm(push, axis=-1).max()))
+            if push.any():
+                q = move_wrist(q, side, _spread(push))
+        if worst < TOLERANCE:
+            break
+    return q
+
+
+def penetration(q: np.ndarray, side: str) -> np.ndarray:
+    """(T, 3) metres by which one hand must move to be out of trunk and head; zero where it is out."""
+    turns, places = kinematics(q)
+    points, radius = hand_points(turns, places, side)
+    total = np.zeros((len(q), 3))
+    for solid in _solids():
+        total += solid.push(points + total[:, None], radius, turns[:, solid.joint], places[:, solid.joint])
+    length = np.linalg.norm(total, axis=-1, keepdims=True)
+    return total * np.minimum(1.0, LARGEST_PUSH / np.maximum(length, 1e-9))
+
+
+def kinematics(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """World turns (T, J, 3, 3) and places (T, J, 3) of the reference signer's joints."""
+    matrix = rotation_6d_to_matrix(torch.from_numpy(rotation.quaternion_to_six(q).astype(np.float32)))
+    turns, places = forward_kinematics(Body.load(), _rest(), matrix, torch.zeros(len(q), 3))
+    return turns.numpy(), places.numpy()
+
+
+def hand_points(turns: np.ndarray, places: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a hand and forearm (T, K, 3) with their radii (K,)."""
+    body, offsets = Body.load(), _rest().offsets.numpy()
+    joints = [i for i in body.side(side) if body.joints[i].startswith(("finger", "metacarpal"))]
+    last = [i for i in joints if body.joints[i][:9].endswith("-3")]
+    # A fingertip is about nine tenths of the middle phalanx beyond the last joint.
+    tips = places[:, last] + np.einsum("tkab,kb->tka", turns[:, last], 0.9 * offsets[last])
+    wrist, elbow = places[:, [body.index[f"wrist.{side}"]]], places[:, [body.index[f"lowerarm01.{side}"]]]
+    points = np.concatenate([places[:, joints], tips, wrist, 0.6 * wrist + 0.4 * elbow], 1)
+    radius = np.array([FINGER_RADIUS] * (len(joints) + len(last)) + [WRIST_RADIUS] * 2)
+    return points, radius
+
+
+def move_wrist(q: np.ndarray, side: str, shift: np.ndarray) -> np.ndarray:
+    """Move one wrist by `shift` (T, 3) metres: elbow and shoulder follow in the arm's own plane, the hand keeps its
+    turn in space. Out of reach is clamped."""
+    body = Body.load()
+    turns, places = kinematics(q)
+    name = {k: body.index[f"{k}.{side}"] for k in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")}
+    shoulder, elbow, wrist = (places[:, name[k]] for k in ("upperarm01", "lowerarm01", "wrist"))
+    upper, fore = _norm(elbow - shoulder), _norm(wrist - elbow)
+    goal = wrist + shift - shoulder
+    reach = np.clip(_norm(goal), abs(upper - fore) + 0.02, (upper + fore) * 0.998)
+    along = goal / _norm(goal)
+    aside = (elbow - shoulder) - ((elbow - shoulder) * along).sum(-1, keepdims=True) * along
+    aside /= np.maximum(_norm(aside), 1e-9)
+    a = (reach**2 + upper**2 - fore**2) / (2 * reach)
+    new_elbow = shoulder + a * along + np.sqrt(np.maximum(upper**2 - a**2, 0)) * aside
+    new_wrist = shoulder + reach * along
+    turn_upper = _between(elbow - shoulder, new_elbow - shoulder)
+    turn_fore = _between(wrist - elbow, new_wrist - new_elbow)
+    world = {k: rotation.matrix_to_quaternion(turns[:, j]) for k, j in name.items()}
+    parent = rotation.matrix_to_quaternion(turns[:, body.parents[name["upperarm01"]]])
+    moved = {"upperarm01": rotation.multiply(turn_upper, world["upperarm01"]),
+             "upperarm02": rotation.multiply(turn_upper, world["upperarm02"]),
+             "lowerarm01": rotation.multiply(turn_fore, world["lowerarm01"]),
+             "lowerarm02": rotation.multiply(turn_fore, world["lowerarm02"])}
+    out = q.copy()
+    out[:, name["upperarm01"]] = rotation.multiply(rotation.conjugate(parent), moved["upperarm01"])
+    out[:, name["lowerarm01"]] = rotation.multiply(rotation.conjugate(moved["upperarm02"]), moved["lowerarm01"])
+    out[:, name["wrist"]] = rotation.multiply(rotation.conjugate(moved["lowerarm02"]), world["wrist"])
+    still = ~shift.any(-1)
+    out[still] = q[still]
+    return out
+
+
+def _spread(push: np.ndarray) -> np.ndarray:
+    """A push (T, 3) that reaches its neighbours in time: the largest nearby, then smoothed."""
+    size = _norm(push)[:, 0]
+    padded = np.pad(size, SPREAD)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * SPREAD + 1)
+    largest = windows.max(1)
+    kernel = np.exp(-0.5 * (np.arange(-6, 7) / SMOOTH) ** 2)
+    kernel /= kernel.sum()
+    length = np.convolve(np.pad(largest, 6, mode="edge"), kernel, mode="valid")
+    wide = np.exp(-0.5 * (np.arange(-12, 13) / 4) ** 2)
+    direction = np.stack([np.convolve(np.pad(push[:, k], 12), wide, mode="valid") for k in range(3)], -1)
+    norm = _norm(direction)
+    direction = np.where(norm > 1e-9, direction / np.maximum(norm, 1e-9), 0)
+    return np.asarray(direction * np.maximum(length, 0)[:, None])
+
+
+def _norm(vector: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.norm(vector, axis=-1, keepdims=True))
+
+
+def _between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The shortest turn from vectors a to b (T, 3) -> quaternions (T, 4)."""
+    a, b = a / _norm(a), b / _norm(b)
+    q = np.concatenate([1 + (a * b).sum(-1, keepdims=True), np.cross(a, b)], -1)
+    return np.asarray(q / _norm(q))
