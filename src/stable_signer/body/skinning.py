@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stable_signer.body.motion import Motion
-from stable_signer.body.skeleton import Body, RestPose, forward_kinematics, rotation_6d_to_matrix
+from stable_signer.body.skeleton import Body, RestPose, forward_kinematics, product, rotation_6d_to_matrix
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Skin:
     def pose(self, rotations: Tensor, face: Tensor, root: Tensor) -> Posed:
         """rotations (B, J, 3, 3), face (B, 52), root (B, 3) -> Posed."""
         turns, joints = forward_kinematics(self.body, self.rest, rotations, root)
-        linear = turns @ self.rest.align.to(rotations)  # (B, J, 3, 3)
-        shift = joints - (linear @ self.rest.heads.to(rotations)[..., None])[..., 0]  # (B, J, 3)
+        linear = product(turns, self.rest.align.to(rotations))  # (B, J, 3, 3)
+        shift = joints - (linear * self.rest.heads.to(rotations)[:, None]).sum(-1)  # (B, J, 3)
         transforms = torch.cat([linear, shift[..., None]], -1)  # (B, J, 3, 4)
         return Posed(
             vertices=_skin(self.weights, transforms, self.rest.vertices, self.face, face),
@@ -93,4 +93,4 @@ def _skin(weights: Tensor, transforms: Tensor, rest: Tensor, face_matrix: Tensor
     bound = rest + offsets
     flat = transforms.permute(1, 0, 2, 3).reshape(joint_count, -1)  # (J, B * 12)
     blended = (weights @ flat).reshape(len(rest), batch, 3, 4).transpose(0, 1)  # (B, V, 3, 4)
-    return (blended[..., :3] @ bound[..., None])[..., 0] + blended[..., 3]
+    return (blended[..., :3] * bound[..., None, :]).sum(-1) + blended[..., 3]

@@ -8,8 +8,10 @@ Every frame is a function of the plan, the seed and its own time, so that a long
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from stable_signer.body import rotation
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
-from stable_signer.slp_moe.clearance import keep_clear
+from stable_signer.slp_moe.clearance import keep_clear, kinematics, move_wrist
 from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, path, rest_quaternions
 from stable_signer.slp_moe.nonmanual import add_nonmanuals
@@ -26,7 +28,9 @@ from stable_signer.slul.plan import Plan
 
 WAIT = 0.9  # seconds a limb waits where it is before it sinks to rest
 SINK = 0.10  # how far a waiting hand sinks towards rest (a share of the way)
-MARGIN = 12  # frames around a piece that smoothing may look at
+CARRY = 0.5  # share of a stroke's speed that the way from or to it takes over
+STRAIGHT = 0.75  # how far the way between signs is drawn towards a straight line
+MARGIN = 36  # frames around a piece that smoothing may look at
 PIECE_FRAMES = 250  # longest piece, so that memory does not grow with the text
 
 
@@ -47,6 +51,24 @@ class _Event:
         a, b = (self.path[-2], self.path[-1]) if last else (self.path[0], self.path[1])
         seconds = max(self.end - self.start, 1e-6) / (len(self.path) - 1)
         return rotation.log(rotation.multiply(rotation.conjugate(a), b)) / seconds
+
+
+@dataclass(frozen=True)
+class _Move:
+    """The way of one limb from pose a to pose b (L, 4), with angular velocities (L, 3) rad/s at its ends."""
+
+    start: float
+    end: float
+    a: np.ndarray
+    b: np.ndarray
+    leave: np.ndarray
+    arrive: np.ndarray
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        return rotation.bridge(self.a, self.b, self.leave, self.arrive, self.end - self.start, times - self.start)
+
+
+_T = TypeVar("_T", _Event, _Move)
 
 
 class Composer:
@@ -104,6 +126,7 @@ class Composer:
         q = np.broadcast_to(rest_quaternions(), (len(times), *rest_quaternions().shape)).copy()  # (T, J, 4)
         for name, joints in LIMBS.items():
             q[:, list(joints)] = self._tracks[name].at(times)
+        q = self._straighten(q, times)
         q = keep_clear(q)
         face = self._prototype_face(times)
         q, face, root = add_nonmanuals(q, face, times, self.plan, self.seed)
@@ -115,6 +138,27 @@ class Composer:
             self.fps,
         )
         return mirrored(motion) if self.left_handed else motion
+
+    def _straighten(self, q: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Draw the wrists' ways between signs towards straight lines: people move their hands so (Flash & Hogan
+        1985), while turning every joint evenly swings the hand out in an arc."""
+        for limb, side in (("right", "R"), ("left", "L")):
+            joints, wrist = list(LIMBS[limb]), Body.load().index[f"wrist.{side}"]
+            moves = [m for m in self._tracks[limb].near_moves(times) if m.end - m.start > 0.1]
+            if not moves:
+                continue
+            ends = np.broadcast_to(rest_quaternions(), (2 * len(moves), *rest_quaternions().shape)).copy()
+            ends[:, joints] = np.concatenate([[m.a, m.b] for m in moves])
+            places = kinematics(ends)[1][:, wrist].reshape(-1, 2, 3)
+            now = kinematics(q)[1][:, wrist]
+            shift = np.zeros((len(times), 3))
+            for move, (a, b) in zip(moves, places, strict=True):
+                inside = (times > move.start) & (times < move.end)
+                x = ((times[inside] - move.start) / (move.end - move.start))[:, None]
+                line = a + (b - a) * rotation.minimum_jerk(x)
+                shift[inside] = STRAIGHT * np.sin(np.pi * x) ** 2 * (line - now[inside])
+            q = move_wrist(q, side, shift)
+        return q
 
     def _prototype_face(self, times: np.ndarray) -> np.ndarray:
         """(T, 52): the face that belongs to the signs themselves, faded in and out with each stroke."""
@@ -170,56 +214,60 @@ class _Track:
         self.events = [
             _Event(s.start, s.end, path(s.prototype)[:, joints]) for s in all_strokes if s.prototype.uses(limb)
         ]
-        self.starts = np.array([e.start for e in self.events])
+        chain = [None, *self.events, None]
+        self.moves = [m for a, b in zip(chain, chain[1:], strict=False) for m in self._moves(a, b)]
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """(N,) seconds -> (N, L, 4)."""
         out = np.broadcast_to(self.rest, (len(times), *self.rest.shape)).copy()
-        if not self.events:
-            return out
-        index = np.searchsorted(self.starts, times, side="right") - 1  # the event begun last, -1 before the first
-        for i in np.unique(index):
-            here = np.flatnonzero(index == i)
-            before = self.events[i] if i >= 0 else None
-            after = self.events[i + 1] if i + 1 < len(self.events) else None
-            if before is not None:
-                inside = here[times[here] <= before.end]
-                out[inside] = before.at(times[inside])
-                here = here[times[here] > before.end]
-            if len(here):
-                out[here] = self._between(before, after, times[here])
+        for event in self._near(self.events, times):
+            inside = (times >= event.start) & (times <= event.end)
+            out[inside] = event.at(times[inside])
+        for move in self._near(self.moves, times):
+            inside = (times > move.start) & (times < move.end)
+            out[inside] = move.at(times[inside])
         return out
 
-    def _between(self, before: _Event | None, after: _Event | None, times: np.ndarray) -> np.ndarray:
-        """The way from one stroke to the next, by rest if there is time for it."""
+    @staticmethod
+    def _near(items: list[_T], times: np.ndarray) -> list[_T]:
+        """The items of a time-ordered list that overlap the times."""
+        first = bisect.bisect_left(items, times[0], key=lambda item: item.end)
+        last = bisect.bisect_right(items, times[-1], key=lambda item: item.start)
+        return items[first:last]
+
+    def near_moves(self, times: np.ndarray) -> list[_Move]:
+        """The ways between strokes that overlap the times."""
+        return self._near(self.moves, times)
+
+    def _moves(self, before: _Event | None, after: _Event | None) -> list[_Move]:
+        """The way from one stroke to the next (or from and to rest), by rest if there is time for it."""
         still = np.zeros((len(self.rest), 3))
+        if before is None and after is None:
+            return []
         if before is None:
             assert after is not None
+            arrive = CARRY * after.velocity(last=False)
             rise = self._seconds(self.rest, after.path[0], RETURN)
-            return rotation.bridge(self.rest, after.path[0], still, 0.5 * after.velocity(last=False), rise,
-                                   times - (after.start - rise))
+            return [_Move(after.start - rise, after.start, self.rest, after.path[0], still, arrive)]
+        leave = CARRY * before.velocity(last=True)
         if after is None:
             fall = self._seconds(before.path[-1], self.rest, RETURN)
-            return rotation.bridge(before.path[-1], self.rest, 0.5 * before.velocity(last=True), still, fall,
-                                   times - before.end)
+            return [_Move(before.end, before.end + fall, before.path[-1], self.rest, leave, still)]
+        arrive = CARRY * after.velocity(last=False)
         gap = after.start - before.end
         direct = self._seconds(before.path[-1], after.path[0], 0.0)
-        away = self._seconds(before.path[-1], self.rest, 0.5) + self._seconds(self.rest, after.path[0], 0.45)
+        away = self._seconds(before.path[-1], self.rest, RETURN) + self._seconds(self.rest, after.path[0], RETURN)
         if gap > max(away + 0.2, WAIT):
-            middle = times < before.end + gap / 2
-            return np.where(middle[:, None, None], self._between(before, None, times),
-                            self._between(None, after, times))
+            return self._moves(before, None) + self._moves(None, after)
         if gap <= 1.4 * direct + 0.1:
-            return rotation.bridge(before.path[-1], after.path[0], 0.5 * before.velocity(last=True),
-                                   0.5 * after.velocity(last=False), gap, times - before.end)
+            return [_Move(before.end, after.start, before.path[-1], after.path[0], leave, arrive)]
         # Long enough to wait: slow down into a hold that sinks a little, then go.
         go = min(1.25 * direct + 0.08, gap)
         hold = rotation.slerp(before.path[-1], self.rest, SINK)
-        leave = after.start - go
-        waiting = rotation.bridge(before.path[-1], hold, 0.5 * before.velocity(last=True), still, gap - go,
-                                  times - before.end)
-        going = rotation.bridge(hold, after.path[0], still, 0.5 * after.velocity(last=False), go, times - leave)
-        return np.where((times < leave)[:, None, None], waiting, going)
+        return [
+            _Move(before.end, after.start - go, before.path[-1], hold, leave, still),
+            _Move(after.start - go, after.start, hold, after.path[0], still, arrive),
+        ]
 
     def _seconds(self, a: np.ndarray, b: np.ndarray, at_least: float) -> float:
         return max(at_least, travel_time(a, b, self.limits), 0.04)
