@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from stable_signer import pipeline
-from stable_signer.body.motion import FPS, Motion
+from stable_signer.body.motion import FPS
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import Outputs, read_bytes
-from stable_signer.media.provenance import tool_version
+from stable_signer.media.provenance import Provenance, tool_version
 from stable_signer.slul.plan import LANGUAGES, Plan
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ StyleOption = Annotated[
 ]
 LookOption = Annotated[str, typer.Option(help="How the signer is drawn: mesh or skeleton.")]
 SizeOption = Annotated[int, typer.Option(help="Width and height in pixels, even, 64 to 2048.")]
-FpsOption = Annotated[float, typer.Option(help="Frames a second, 5 to 60.")]
+FpsOption = Annotated[float, typer.Option(help="Frames a second, 10 to 60.")]
 SpeedOption = Annotated[float, typer.Option(help="Pace of signing: 0.5 is half as fast, 2 twice as fast.")]
 SeedOption = Annotated[int, typer.Option(help="Small natural variation; the same seed gives the same video.")]
 LeftOption = Annotated[
@@ -109,16 +109,20 @@ def sign(
         engine = pipeline.StableSigner.from_pretrained()
         understood = engine.plan(words, language, speed)
         _report(understood)
-        motion = engine.motion(understood, seed, left_handed, fps)
+        movement = engine.movement(understood, seed, left_handed, fps)
+        understood = movement.plan
         if plan_part:
             plan_part.write_text(_json(understood.to_dict()), encoding="utf-8")
         if pose_part:
+            motion = pipeline.joined(movement.pieces())
             engine.write_pose(pose_part, motion, signer=look_of["signer"], size=size)
         if captions_part:
             from stable_signer.media.captions import write_captions
 
             write_captions(understood, captions_part)
-        _write_video(engine, video, motion, look_of, understood, seed)
+        made_by = pipeline.provenance_of(understood, look_of, seed)
+        frames = engine.render(movement.pieces(), **look_of)
+        _write_video(video, frames, movement.frame_count, movement.fps, made_by)
     _say_done(output)
 
 
@@ -194,12 +198,16 @@ def render(
         if is_pose:
             read_bytes(source, "the pose")  # a missing file is told before the body is loaded
             engine = pipeline.StableSigner.from_pretrained()
-            understood, motion = None, engine.load_pose(source)
+            motion = engine.load_pose(source)
+            made_by = pipeline.provenance_of(None, look_of, None)
+            _write_video(video, engine.render(motion, **look_of), len(motion), motion.fps, made_by)
         else:
             understood = Plan.load(source)
             engine = pipeline.StableSigner.from_pretrained()
-            motion = engine.motion(understood, seed, left_handed, FPS if fps is None else fps)
-        _write_video(engine, video, motion, look_of, understood, None if is_pose else seed)
+            movement = engine.movement(understood, seed, left_handed, FPS if fps is None else fps)
+            made_by = pipeline.provenance_of(understood, look_of, seed)
+            frames = engine.render(movement.pieces(), **look_of)
+            _write_video(video, frames, movement.frame_count, movement.fps, made_by)
     _say_done(output)
 
 
@@ -268,13 +276,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     previous = _terminate_like_ctrl_c()
     try:
         result = app(args=arguments, prog_name="stable-signer", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        return _fail("stopped", 130) if result == 130 else int(result or 0)
     except StableSignerError as error:
         return _fail(str(error), 2)
     except typer.TyperException as error:  # a missing or misspelled option
         return _fail(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped; nothing was written", 130)
+        return _fail("stopped", 130)
     except BrokenPipeError:
         return _quiet_pipe()
     except MemoryError:
@@ -354,16 +362,10 @@ def _claim_video(outputs: Outputs, output: str) -> Path | BinaryIO:
 
 
 def _write_video(
-    engine: pipeline.StableSigner,
-    target: Path | BinaryIO,
-    motion: Motion,
-    look_of: dict[str, Any],
-    plan: Plan | None,
-    seed: int | None,
+    target: Path | BinaryIO, frames: Iterator[np.ndarray], count: int, fps: float, made_by: Provenance
 ) -> None:
-    frames = engine.render(motion, **look_of)
-    with _progress(frames, len(motion)) as shown:
-        pipeline.write_frames(target, shown, motion.fps, pipeline.provenance_of(plan, look_of, seed))
+    with _progress(frames, count) as shown:
+        pipeline.write_frames(target, shown, fps, made_by)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from itertools import pairwise
+from functools import cache, cached_property, lru_cache
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -44,18 +44,34 @@ class Renderer(Protocol):
         ...
 
 
+class Movement(Protocol):
+    """A plan's motion, made piece by piece when it is asked for: `slp_moe.compose.Composer`."""
+
+    plan: Plan  # with the times that the body can keep
+    fps: float
+    frame_count: int
+
+    def frames(self, first: int, last: int) -> Motion:
+        """Frames `first` to `last` (excluded)."""
+        ...
+
+    def pieces(self) -> Iterator[Motion]:
+        """All frames in order, in pieces of bounded length."""
+        ...
+
+
 @dataclass(frozen=True)
 class Stages:
     """The stages between text and picture; tests put small ones in their place.
 
     draft: (text, language) -> Draft. schedule: (draft, speed) -> Plan.
-    compose: (plan, seed, left_handed, fps) -> Motion. renderer: (signer, style, look, size) -> Renderer.
+    compose: (plan, seed, left_handed, fps) -> Movement. renderer: (signer, style, look, size) -> Renderer.
     body: what turns a motion into points for `.pose` files; loaded when it is first needed.
     """
 
     draft: Callable[[str, str], Draft]
     schedule: Callable[[Draft, float], Plan]
-    compose: Callable[[Plan, int, bool, float], Motion]
+    compose: Callable[[Plan, int, bool, float], Movement]
     renderer: Callable[[str, str, str, int], Renderer]
     body: Callable[[], Body]
 
@@ -109,7 +125,7 @@ class Clip:
 
 
 class StableSigner:
-    """Text to signing. Make one with `from_pretrained` and keep it: the first call loads, the others are fast.
+    """Text to signing. Make one with `from_pretrained` and keep it: the first call loads, later ones do not.
 
     Every method raises StableSignerError for a name or number that it does not know, and lists the known.
     """
@@ -143,9 +159,13 @@ class StableSigner:
 
     def motion(self, plan: Plan, seed: int = 0, left_handed: bool = False, fps: float = FPS) -> Motion:
         """The movement of a plan. The same plan, seed and hand always give the same movement."""
+        return joined(self.movement(plan, seed, left_handed, fps).pieces())
+
+    def movement(self, plan: Plan, seed: int = 0, left_handed: bool = False, fps: float = FPS) -> Movement:
+        """As `motion`, but made piece by piece while it is read: for texts of any length."""
         from stable_signer.media.video import check_fps
 
-        if not plan.signs:
+        if all(sign.kind == "pause" for sign in plan.signs):
             raise StableSignerError("the plan has no signs: add at least one")
         if plan.duration > MAX_SECONDS:
             raise StableSignerError(
@@ -155,7 +175,7 @@ class StableSigner:
 
     def render(
         self,
-        motion: Motion,
+        motion: Motion | Iterable[Motion],
         *,
         signer: str | None = None,
         style: str | None = None,
@@ -163,15 +183,16 @@ class StableSigner:
         size: int = DEFAULT_SIZE,
         label: bool = True,
     ) -> Iterator[np.ndarray]:
-        """The frames of a motion, (size, size, 3) uint8 each, one at a time.
+        """The frames of a motion, or of its pieces in order, (size, size, 3) uint8 each, one at a time.
 
         An array may be drawn over by the next frame: copy what you keep. `label` draws "synthetic signing".
         """
         signer, style = check_signer(signer), check_style(style, signer)
         check_look(look)
         renderer = self._renderer(signer, style, look, _check_size(size))
-        frames = renderer.frames(motion)
-        return (stamp(frame) for frame in frames) if label else iter(frames)
+        pieces = (motion,) if isinstance(motion, Motion) else motion
+        frames = chain.from_iterable(map(renderer.frames, pieces))
+        return map(stamp, frames) if label else frames
 
     # --- all stages at once ---
 
@@ -192,9 +213,8 @@ class StableSigner:
     ) -> Clip:
         """Sign `text`: a Clip with its plan and motion; its frames are rendered when asked for or saved."""
         look_of = self._look_of(signer, style, look, size, label)
-        plan = self.plan(text, language, speed)
-        motion = self.motion(plan, seed, left_handed, fps)
-        return self._clip(plan, motion, look_of, seed)
+        movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
+        return self._clip(movement.plan, joined(movement.pieces()), look_of, seed)
 
     def stream(
         self,
@@ -214,12 +234,11 @@ class StableSigner:
         """Sign `text` as one Clip a sentence, each given out with its frames as soon as it is rendered.
 
         The movement is that of `sign`, cut between sentences: played one after the other, nothing jumps.
-        Only the sentence at hand is held as pictures.
+        Only the sentence at hand is held.
         """
         look_of = self._look_of(signer, style, look, size, label)
-        plan = self.plan(text, language, speed)
-        motion = self.motion(plan, seed, left_handed, fps)
-        return self._sentences(plan, motion, look_of, seed)
+        movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
+        return self._sentences(movement, look_of, seed)
 
     def save_pose(
         self, motion: Motion, path: str | Path, *, signer: str | None = None, size: int = DEFAULT_SIZE
@@ -259,9 +278,9 @@ class StableSigner:
     def _clip(self, plan: Plan, motion: Motion, look_of: dict[str, Any], seed: int) -> Clip:
         return Clip(plan, motion, lambda m: self.render(m, **look_of), provenance_of(plan, look_of, seed))
 
-    def _sentences(self, plan: Plan, motion: Motion, look_of: dict[str, Any], seed: int) -> Iterator[Clip]:
-        for piece, first, last in sentence_pieces(plan, len(motion), motion.fps):
-            clip = self._clip(piece, motion[first:last], look_of, seed)
+    def _sentences(self, movement: Movement, look_of: dict[str, Any], seed: int) -> Iterator[Clip]:
+        for plan, first, last in sentence_pieces(movement.plan, movement.frame_count, movement.fps):
+            clip = self._clip(plan, movement.frames(first, last), look_of, seed)
             _ = clip.frames  # rendered before it is handed over: "ready" means ready to show
             yield clip
 
@@ -299,6 +318,17 @@ def write_frames(
         raise StableSignerError("the motion has no frames: give it at least one")
     video.close()
     return video.frames
+
+
+def joined(pieces: Iterable[Motion]) -> Motion:
+    """Pieces of one motion as a whole."""
+    parts = list(pieces)
+    return Motion(
+        np.concatenate([part.rotations for part in parts]),
+        np.concatenate([part.face for part in parts]),
+        np.concatenate([part.root for part in parts]),
+        parts[0].fps,
+    )
 
 
 def sentence_pieces(plan: Plan, frames: int, fps: float) -> Iterator[tuple[Plan, int, int]]:
@@ -406,13 +436,15 @@ def _one_of(what: str, value: str, known: Iterable[str]) -> str:
 def _shipped_stages() -> Stages:
     """The real stages, with the weights in the package."""
     from stable_signer.body.skeleton import Body
-    from stable_signer.slp_moe.compose import compose
+    from stable_signer.slp_moe.compose import Composer
     from stable_signer.slp_moe.lexicon import Lexicon
     from stable_signer.slp_moe.schedule import schedule
     from stable_signer.slul.glosses import Glossary
     from stable_signer.slul.rules import RulePlanner
 
-    planner, lexicon = RulePlanner(Glossary.load()), Lexicon.load()
+    # Loaded when they are first needed: drawing a .pose needs neither.
+    planner = cache(lambda: RulePlanner(Glossary.load()))
+    lexicon = cache(Lexicon.load)
 
     def renderer(signer: str, style: str, look: str, size: int) -> Renderer:
         from stable_signer.pose2vid.signers import SIGNERS, STYLES
@@ -427,10 +459,10 @@ def _shipped_stages() -> Stages:
         return MeshRenderer(body, SIGNERS[signer], STYLES[style], size=size)
 
     return Stages(
-        draft=planner.draft,
-        schedule=lambda draft, speed: schedule(draft, lexicon, speed=speed),
-        compose=lambda plan, seed, left_handed, fps: compose(
-            plan, lexicon, seed=seed, left_handed=left_handed, fps=fps
+        draft=lambda text, language: planner().draft(text, language),
+        schedule=lambda draft, speed: schedule(draft, lexicon(), speed=speed),
+        compose=lambda plan, seed, left_handed, fps: Composer(
+            plan, lexicon(), seed=seed, left_handed=left_handed, fps=fps
         ),
         renderer=renderer,
         body=Body.load,

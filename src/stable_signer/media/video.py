@@ -21,7 +21,7 @@ from stable_signer.media.files import check_ending
 
 ENDINGS = (".mp4", ".webm", ".gif")
 MIN_SIZE, MAX_SIZE = 64, 2048
-MIN_FPS, MAX_FPS = 5.0, 60.0
+MIN_FPS, MAX_FPS = 10.0, 60.0
 QUEUE_FRAMES = 8  # how far rendering may run ahead of encoding; bounds the memory
 
 # H.264 and VP9 store colours as BT.709 luma and chroma; saying so keeps players from turning skin orange.
