@@ -319,6 +319,13 @@ def test_a_pose_without_hands_is_refused(pose_file: Path, tmp_path: Path) -> Non
         posefile.read_pose(tmp_path / "body.pose", Body.load())
 
 
+def test_the_example_in_the_plan_page_is_a_plan() -> None:
+    page = Path(__file__).parents[1] / "docs" / "plan.md"
+    example = page.read_text(encoding="utf-8").split("```json\n")[1].split("```")[0]
+    plan = Plan.from_dict(json.loads(example))
+    assert plan.glosses == ("POSS-2", "NAME", "WHAT")
+
+
 def test_a_missing_pose_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StableSignerError, match="cannot be read"):
         posefile.read_pose(tmp_path / "none.pose", Body.load())

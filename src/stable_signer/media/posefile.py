@@ -20,6 +20,7 @@ from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
 
+from stable_signer.body.fit import FACE17, Landmarks, fit_holistic
 from stable_signer.body.keypoints import FACE_IDS, holistic
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
@@ -100,15 +101,40 @@ def read_pose(path: str | Path, body: Body) -> Motion:
     names = [component.name for component in pose.header.components]
     if MOTION_COMPONENT in names:
         return _unpack(pose, body, path)
+    return fit_holistic(_landmarks(pose, path)).motion
+
+
+def _landmarks(pose: Pose, path: str | Path) -> Landmarks:
+    """MediaPipe Holistic's points of the first person, for a fit: pixels, NaN where nothing was seen."""
     needed = ("POSE_LANDMARKS", "LEFT_HAND_LANDMARKS", "RIGHT_HAND_LANDMARKS")
-    missing = [name for name in needed if name not in names]
+    parts: dict[str, np.ndarray] = {}
+    names: dict[str, list[str]] = {}
+    first = 0
+    width = max(pose.header.dimensions.width, 1)
+    for component in pose.header.components:
+        where = slice(first, first + len(component.points))
+        first = where.stop
+        xyz = np.array(pose.body.data.data[:, 0, where], float)  # (T, N, 2 or 3)
+        if xyz.shape[2] == 2:
+            xyz = np.concatenate([xyz, np.zeros_like(xyz[..., :1])], axis=2)
+        xyz[..., 2] *= width  # MediaPipe's z is in picture widths
+        xyz[np.asarray(pose.body.confidence[:, 0, where]) <= 0] = np.nan
+        parts[component.name], names[component.name] = xyz, list(component.points)
+    missing = [n for n in needed if n not in parts or len(names[n]) < (21 if "HAND" in n else 17)]
     if missing:
         raise StableSignerError(
             f"the pose {path} lacks {', '.join(missing)}: make it with MediaPipe Holistic"
         )
-    from stable_signer.body.fit import fit_holistic
-
-    return fit_holistic(pose)
+    body = parts["POSE_LANDMARKS"]
+    body[..., 2] = np.where(np.isnan(body[..., 0]), 0.0, 1.0)  # the fit wants visibility in its place
+    face = np.full((len(body), len(FACE17), 2), np.nan)
+    row = {name: i for i, name in enumerate(names.get("FACE_LANDMARKS", []))}
+    for k, point in enumerate(FACE17):
+        if str(point) in row:
+            face[:, k] = parts["FACE_LANDMARKS"][:, row[str(point)], :2]
+    return Landmarks(
+        body, parts["LEFT_HAND_LANDMARKS"], parts["RIGHT_HAND_LANDMARKS"], face, fps=float(pose.body.fps)
+    )
 
 
 def _points(motion: Motion, body: Body, signer: str, size: int) -> Iterator[np.ndarray]:
