@@ -17,7 +17,6 @@ SOURCE = Path(stable_signer.__file__).parent
 FILES = sorted(
     p for p in SOURCE.rglob("*.py") if p.parent != SOURCE or p.stem not in ("__init__", "__main__")
 )
-# Programs that train or write: they may reach for anything above them, and nothing imports them.
 FORBIDDEN_CALLS = {"exec", "eval", "compile"}
 FORBIDDEN_MODULES = {
     "pickle",
@@ -66,7 +65,8 @@ def test_no_room_imports_one_below_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_nothing_reaches_for_the_network_or_runs_data_as_code(path: Path) -> None:
-    assert not {name.split(".")[0] for name in imports(path)} & FORBIDDEN_MODULES
+    forbidden = FORBIDDEN_MODULES - ({"http", "socket"} if room_of(path) == "service" else set())
+    assert not {name.split(".")[0] for name in imports(path)} & forbidden
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in FORBIDDEN_CALLS, f"{path.name} calls {node.func.id}"
