@@ -347,7 +347,7 @@ def _easiest_swivel(g: ArmGeometry, to_wrist: np.ndarray, hand: np.ndarray) -> n
     hands = np.broadcast_to(hand[:, None], (frames, count, 3, 3))
     _, twist, flexion, deviation = _forearm(g, upper_turn, bend, hands)
     turn = _wrap(g.turn - twist * g.sign)
-    cost = 0.55 * (angle - 0.15) ** 2
+    cost = 0.55 * (angle - 0.15) ** 2 + 1.6 * np.maximum(angle - 0.6, 0) ** 2
     cost = cost + (flexion / 0.95) ** 4 + (deviation / 0.42) ** 4 + (turn / 1.45) ** 6
     upper = upper_turn @ g.upper
     inwards = -upper[..., 0] * g.sign  # how far the upper arm crosses the body
