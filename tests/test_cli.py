@@ -16,7 +16,9 @@ import pytest
 
 from conftest import Run
 from fakes import FakeRenderer
+from stable_signer import cli
 from stable_signer.media.provenance import LABEL
+from stable_signer.slul.plan import Plan, Sign
 
 SMALL = ("--size", "64")
 
@@ -130,6 +132,19 @@ def test_output_that_was_there_is_replaced_whole(run: Run, folder: Path) -> None
     (folder / "a.mp4").write_bytes(b"old")
     assert run("sign", "Hello", "-o", folder / "a.mp4", *SMALL).code == 0
     assert frames_of(folder / "a.mp4") > 10
+
+
+def test_the_users_own_brackets_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._show_plan(Plan("", signs=(Sign("BOLD", start=0, end=1, text="[bold] :smile:"),)))
+    assert "[bold] :smile:" in capsys.readouterr().out
+
+
+def test_json_is_utf8_whatever_the_terminal_thinks() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    process = start("plan", "Hello 你", "--json", environment=environment)
+    out, err = process.communicate(timeout=60)
+    assert json.loads(out.decode("utf-8"))["text"] == "Hello 你"
+    assert b"\\u4f60" in err
 
 
 # --- bad input: exit code 2, one sentence, nothing left behind ---
@@ -303,10 +318,12 @@ sys.exit(cli.main())
 """
 
 
-def start(*arguments: str | Path, pause: float = 0.0) -> subprocess.Popen[bytes]:
+def start(
+    *arguments: str | Path, pause: float = 0.0, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     code = PROCESS.format(tests=str(Path(__file__).parent), pause=pause)
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

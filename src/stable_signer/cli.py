@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 bad input, with one sentence on standard error; 130 stoppe
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -140,7 +141,8 @@ def plan_command(
     _check_numbers(language=language, speed=speed)
     understood = pipeline.StableSigner.from_pretrained().plan(words, language, speed)
     if as_json:
-        _print(_json(understood.to_dict()))
+        _print_json(understood.to_dict())
+        _report(understood)
         return
     _show_plan(understood)
     _report(understood)
@@ -246,9 +248,9 @@ def doctor(as_json: JsonOption = False) -> None:
 
     report = examine()
     if as_json:
-        _print(_json(report))
+        _print_json(report)
     else:
-        console = Console(highlight=False)
+        console = _console()
         for title in ("versions", "weights", "self-test"):
             table = Table(title=title, title_justify="left", show_header=False)
             for key, value in report[title].items():
@@ -267,13 +269,16 @@ def top(
 ) -> None:
     """Options that stand before any command."""
     if version:
-        _print(tool_version())
+        typer.echo(tool_version())
         raise typer.Exit(0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` default to those of the process."""
     previous = _terminate_like_ctrl_c()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has not all letters shows codes for them
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = app(args=arguments, prog_name="stable-signer", standalone_mode=False)
         return _fail("stopped", 130) if result == 130 else int(result or 0)
@@ -397,7 +402,7 @@ def _report(plan: Plan) -> None:
 
 
 def _show_plan(plan: Plan) -> None:
-    console = Console(highlight=False)
+    console = _console()
     table = Table(title=f"{LANGUAGES[plan.language]}, {plan.duration:.1f} s", title_justify="left")
     for name in ("start", "end", "sign", "kind", "from", "for"):
         table.add_column(name, justify="right" if name in ("start", "end") else "left")
@@ -424,7 +429,7 @@ def _list(title: str, cards: dict[str, Any], as_json: bool) -> None:
         for key, card in cards.items()
     }
     if as_json:
-        _print(_json(rows))
+        _print_json(rows)
         return
     wanted = ("name", "about", "description", "age", "gender", "build", "hair", "clothes", "what works")
     names = [n for n in wanted if any(n in row for row in rows.values())]
@@ -433,16 +438,24 @@ def _list(title: str, cards: dict[str, Any], as_json: bool) -> None:
         table.add_column(name)
     for key, row in rows.items():
         table.add_row(key, *(str(row.get(n, "")) for n in names))
-    Console(highlight=False).print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console(
+        highlight=False, markup=False, emoji=False
+    )  # the user's own [words] and :words: stay as they are
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+def _print_json(value: Any) -> None:
+    """JSON is UTF-8 whatever the terminal thinks, so that `> plan.json` can be read back everywhere."""
     sys.stdout.flush()
+    sys.stdout.buffer.write(_json(value).encode())
+    sys.stdout.buffer.flush()
 
 
 def _say_done(output: str) -> None:
