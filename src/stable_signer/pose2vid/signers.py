@@ -27,7 +27,7 @@ class Clothes:
 
 @dataclass(frozen=True)
 class Hair:
-    """style: one of 'short', 'crop', 'side', 'bob', 'long', 'bun', 'afro', 'bald'. colour: sRGB '#rrggbb'."""
+    """style: a key of `hair.CUTS`, or 'bald'. colour: sRGB '#rrggbb'."""
 
     style: str
     colour: str
@@ -38,6 +38,7 @@ class SignerCard:
     """One signer: the body, the colours, and where they come from.
 
     body: id in `body.npz`. skin, lips, eyes, brows: sRGB '#rrggbb'. beard: 'none', 'stubble' or 'full'.
+    brow_width: metres. age_lines: 0 none, 1 deep.
     """
 
     id: str
@@ -51,6 +52,9 @@ class SignerCard:
     hair: Hair
     clothes: Clothes
     beard: str = "none"
+    brow_width: float = 0.0068
+    age_lines: float = 0.0
+    freckles: bool = False
     origin: str = SYNTHETIC
     licence: str = "CC0-1.0"
 
@@ -91,7 +95,7 @@ SIGNERS: dict[str, SignerCard] = _cards(
     SignerCard(
         "ben", "Ben", "a man of about thirty-five, tall; short sandy hair and stubble; a navy shirt",
         "ben", skin="#e6b79a", lips="#bd7468", eyes="#4f6f86", brows="#6a4a2c",
-        hair=Hair("side", "#8a6238"), clothes=Clothes("#22314f", "long", "crew"), beard="stubble",
+        hair=Hair("side", "#8a6238"), clothes=Clothes("#22314f", "long", "crew"), beard="stubble", brow_width=0.0078,
     ),
     SignerCard(
         "amara", "Amara", "a woman of about forty; a round afro; an ivory jumper",
@@ -101,17 +105,17 @@ SIGNERS: dict[str, SignerCard] = _cards(
     SignerCard(
         "kenji", "Kenji", "a man of about thirty-five, slim; short black hair; a dark grey shirt",
         "kenji", skin="#deb08a", lips="#b0695c", eyes="#33211a", brows="#14100e",
-        hair=Hair("short", "#17130f"), clothes=Clothes("#34383f", "long", "high"),
+        hair=Hair("short", "#17130f"), clothes=Clothes("#34383f", "long", "high"), brow_width=0.0078,
     ),
     SignerCard(
         "ruth", "Ruth", "a woman of about seventy; white hair in a bun; a plum cardigan colour",
         "ruth", skin="#e8bfa8", lips="#b9706c", eyes="#5f7f8c", brows="#8d8278",
-        hair=Hair("bun", "#d8d3cc"), clothes=Clothes("#55284a", "three-quarter", "boat"),
+        hair=Hair("bun", "#d8d3cc"), clothes=Clothes("#55284a", "three-quarter", "boat"), age_lines=0.8,
     ),
     SignerCard(
         "samuel", "Samuel", "a man of about sixty-five; close-cut grey hair and a grey beard; a light blue shirt",
         "samuel", skin="#5f3a28", lips="#6d3f3a", eyes="#2a1811", brows="#4a443f",
-        hair=Hair("crop", "#6d6864"), clothes=Clothes("#b9cfe0", "long", "crew"), beard="full",
+        hair=Hair("crop", "#6d6864"), clothes=Clothes("#b9cfe0", "long", "crew"), beard="full", brow_width=0.0078, age_lines=0.8,
     ),
     SignerCard(
         "lucia", "Lucía", "a young woman, slim; long dark hair worn behind the shoulders; a forest green top",
@@ -121,17 +125,17 @@ SIGNERS: dict[str, SignerCard] = _cards(
     SignerCard(
         "omar", "Omar", "a man of about forty, broad; short black hair and a full beard; a charcoal shirt",
         "omar", skin="#b9855f", lips="#94574c", eyes="#3a2417", brows="#17110d",
-        hair=Hair("short", "#1a1411"), clothes=Clothes("#27303a", "long", "crew"), beard="full",
+        hair=Hair("short", "#1a1411"), clothes=Clothes("#27303a", "long", "crew"), beard="full", brow_width=0.0082,
     ),
     SignerCard(
         "mei", "Mei", "a woman of about fifty; black hair tied back; a wine red jumper",
         "mei", skin="#e9c3a0", lips="#bb6660", eyes="#2f1f18", brows="#1d1613",
-        hair=Hair("bun", "#1c1614"), clothes=Clothes("#6b1f2e", "long", "crew"),
+        hair=Hair("low-bun", "#1c1614"), clothes=Clothes("#6b1f2e", "long", "crew"), age_lines=0.25,
     ),
     SignerCard(
         "leo", "Leo", "a young man, slim; copper hair; a dark green shirt with short sleeves",
         "leo", skin="#f0c8ae", lips="#c27b6e", eyes="#5c7a4f", brows="#8a5230",
-        hair=Hair("side", "#9c4f22"), clothes=Clothes("#26423a", "short", "crew"),
+        hair=Hair("side", "#9c4f22"), clothes=Clothes("#26423a", "short", "crew"), brow_width=0.0074, freckles=True,
     ),
 )
 
