@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from pose_format import Pose
 from pose_format.utils.generic import detect_known_pose_format, reduce_holistic
 
@@ -324,6 +325,31 @@ def test_the_example_in_the_plan_page_is_a_plan() -> None:
     example = page.read_text(encoding="utf-8").split("```json\n")[1].split("```")[0]
     plan = Plan.from_dict(json.loads(example))
     assert plan.glosses == ("POSS-2", "NAME", "WHAT")
+
+
+def test_points_of_another_program_are_fitted(tmp_path: Path) -> None:
+    """A hand held up, written as points only, comes back as a motion whose points lie where they lay."""
+    from stable_signer.body.skeleton import axis_angle_to_matrix, matrix_to_rotation_6d
+
+    body, signer = Body.load(), next(iter(SIGNERS))
+    turns = torch.zeros(20, len(body.joints), 3)
+    bend = torch.linspace(0.9, 1.1, 20)[:, None]
+    turns[:, body.index["upperarm01.R"]] = bend * torch.tensor([-0.7, 0.5, 0.0])
+    turns[:, body.index["lowerarm01.R"]] = bend * torch.tensor([-1.3, 0.4, 0.6])
+    six = matrix_to_rotation_6d(axis_angle_to_matrix(turns)).numpy()
+    motion = Motion(six, np.zeros((20, 52), np.float32), np.zeros((20, 3), np.float32))
+    posefile.write_pose(tmp_path / "a.pose", motion, body, signer, 512)
+    pose = Pose.read((tmp_path / "a.pose").read_bytes())
+    foreign = pose.get_components([c.name for c in pose.header.components if "LANDMARKS" in c.name])
+    with (tmp_path / "b.pose").open("wb") as file:
+        foreign.write(file)
+    fitted = posefile.read_pose(tmp_path / "b.pose", body)
+    assert len(fitted) == 20
+    posefile.write_pose(tmp_path / "c.pose", fitted, body, signer, 512)
+    again = Pose.read((tmp_path / "c.pose").read_bytes())
+    hand = slice(33 + 468 + 21, 33 + 468 + 42)
+    away = (again.body.data - pose.body.data)[:, 0, hand, :2]
+    assert float(np.abs(away).mean()) < 8  # pixels; the palm is 45 long
 
 
 def test_a_missing_pose_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ PACKAGES = (
     "numba",
     "av",
     "pillow",
+    "lemminflect",
     "pose-format",
     "pysubs2",
     "safetensors",
