@@ -168,6 +168,14 @@ def test_an_error_leaves_nothing_and_spares_what_was_there(tmp_path: Path) -> No
     assert old.read_text() == "old"
 
 
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    with Outputs() as outputs:
+        outputs.claim(tmp_path / "link.json").write_text("new")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "real.json").read_text() == "new"
+
+
 def test_claims_that_cannot_work_are_refused(tmp_path: Path) -> None:
     def refuse(path: Path | str, match: str) -> None:
         with pytest.raises(StableSignerError, match=match), Outputs() as outputs:

@@ -35,6 +35,8 @@ class Outputs:
         """
         place = Path(path)
         check_ending(place, endings)
+        if place.is_symlink():  # write to where it points, and leave the link
+            place = place.resolve()
         if place.is_dir():
             raise StableSignerError(f"the output {place} is a folder: name a file in it")
         if place.exists() and not place.is_file():
