@@ -431,7 +431,7 @@ def _list(title: str, cards: dict[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(rows)
         return
-    wanted = ("name", "about", "description", "age", "gender", "build", "hair", "clothes", "what works")
+    wanted = ("name", "description", "what works")
     names = [n for n in wanted if any(n in row for row in rows.values())]
     table = Table(title=title, title_justify="left")
     for name in ("id", *names):
