@@ -99,7 +99,7 @@ def face_paint(body: Body, card: SignerCard) -> np.ndarray:
     _age(easel, card, skin, lay)
     _beard(easel, card, rng, lay)
     _lips(easel, card, skin, lay)
-    _eyes(easel, skin, lay)
+    _eyes(easel, card, skin, lay)
     _brows(easel, card, rng, lay)
     if card.freckles:
         mask = np.zeros(easel.shape, np.float32)
@@ -116,19 +116,19 @@ def _lips(easel: Easel, card: SignerCard, skin: np.ndarray, lay) -> None:  # typ
     lips = np.array(linear(card.lips))
     lay(lips, 0.86 * easel.draw([("fill", outer, 1.0)], 0.0012))
     inner = curve(np.array([easel.point[i] for i in LIPS_INNER]), 40)
-    lay(lips * 0.35, 0.75 * easel.draw([("line", inner, 0.0016)], 0.0005))
+    lay(lips * 0.35, 0.6 * easel.draw([("line", inner, 0.0013)], 0.0005))
     lay(skin * 0.75, 0.35 * easel.spot(0.0, 0.7295, 0.014, 0.0025))  # the shade under the lower lip
 
 
-def _eyes(easel: Easel, skin: np.ndarray, lay) -> None:  # type: ignore[no-untyped-def]
+def _eyes(easel: Easel, card: SignerCard, skin: np.ndarray, lay) -> None:  # type: ignore[no-untyped-def]
     upper = curve(np.array([easel.point[i] for i in UPPER_LID]))
     lower = curve(np.array([easel.point[i] for i in LOWER_LID]))
     wing = upper[:1] + [[-0.0022, 0.0004]]
     lash = np.concatenate([wing, upper + [0, 0.0006]])
-    both = [("line", side, 0.0026) for side in (lash, mirrored(lash))]
-    lay((0.012, 0.008, 0.007), 0.9 * easel.draw(both, 0.0004))
-    thin = [("line", side, 0.0012) for side in (lower, mirrored(lower))]
-    lay(skin * 0.35, 0.5 * easel.draw(thin, 0.0005))
+    both = [("line", side, card.lash_width) for side in (lash, mirrored(lash))]
+    lay((0.012, 0.008, 0.007), 0.8 * easel.draw(both, 0.0004))
+    thin = [("line", side, 0.0009) for side in (lower, mirrored(lower))]
+    lay(skin * 0.35, 0.35 * easel.draw(thin, 0.0005))
     crease = upper + [0, 0.0052]
     lay(skin * [0.62, 0.5, 0.48], 0.45 * easel.draw([("line", s, 0.0013) for s in (crease, mirrored(crease))], 0.0006))
 
@@ -140,6 +140,7 @@ def _brows(easel: Easel, card: SignerCard, rng: np.random.Generator, lay) -> Non
     bottom = curve(np.array([easel.point[i] for i in under]))
     middle = (top + bottom) / 2 + [0, 0.0012]
     t = np.linspace(0, 1, len(middle))  # 0 at the temple, 1 at the nose
+    middle[:, 1] += 0.0022 * np.sin(np.pi * np.clip(t * 1.25, 0, 1)) - 0.0012 * t**2  # an arch; level at the nose
     half = card.brow_width / 2 * np.clip(np.minimum(t / 0.55 + 0.12, 1.0), 0, 1) * np.where(t > 0.92, 0.8, 1)
     outline = np.concatenate([middle + np.stack([0 * t, half], 1), (middle - np.stack([0 * t, half], 1))[::-1]])
     shapes = [("fill", outline, 0.85), ("fill", mirrored(outline), 0.85)]
@@ -173,8 +174,9 @@ def _beard(easel: Easel, card: SignerCard, rng: np.random.Generator, lay) -> Non
     mask *= np.clip((row - 0.688) / 0.012, 0, 1)[:, None].astype(np.float32)
     grain = Image.fromarray(rng.integers(0, 256, easel.shape, dtype=np.uint8)).filter(ImageFilter.GaussianBlur(0.9))
     noise = (np.asarray(grain, np.float32) / 255 - 0.5) * 2.2 + 0.5
-    strength = {"stubble": 0.42, "full": 0.93}[card.beard]
-    lay(np.array(linear(card.brows)), mask * strength * np.clip(0.75 + 0.45 * (noise - 0.5), 0, 1))
+    strength = {"stubble": 0.42, "full": 1.0}[card.beard]
+    colour = np.array(linear(card.hair.colour if card.beard == "full" else card.brows))
+    lay(colour, mask * strength * np.clip(0.8 + 0.35 * (noise - 0.5), 0, 1))
 
 
 def _age(easel: Easel, card: SignerCard, skin: np.ndarray, lay) -> None:  # type: ignore[no-untyped-def]

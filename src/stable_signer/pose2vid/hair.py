@@ -19,7 +19,7 @@ AXIS = np.array([0.0, -0.036])  # x and y of the head's upright axis
 EYE_LEVEL, CROWN = 0.816, 0.929  # z
 # The hairline: degrees from straight ahead, and z there. Temples, sideburns before the ear, over the ear, nape.
 HAIRLINE = np.array([
-    (0, 0.878), (25, 0.877), (42, 0.872), (54, 0.856), (62, 0.830), (67, 0.803), (73, 0.806), (78, 0.826),
+    (0, 0.888), (18, 0.886), (32, 0.881), (44, 0.871), (53, 0.855), (60, 0.836), (66, 0.808), (72, 0.806), (78, 0.826),
     (98, 0.826), (106, 0.790), (120, 0.757), (150, 0.747), (180, 0.744),
 ])
 
@@ -43,13 +43,13 @@ class Cut:
 
 CUTS: dict[str, Cut] = {
     "crop": Cut(0.0045, ramp=0.012, rough=0.0006),
-    "short": Cut(0.014, ramp=0.03, lift=0.004, rough=0.002),
-    "side": Cut(0.015, ramp=0.03, lift=0.016, rough=0.0025),
-    "bun": Cut(0.008, ramp=0.022, rough=0.001, knot=(0.0, 0.035, 0.955, 0.042)),
-    "low-bun": Cut(0.009, ramp=0.022, rough=0.001, knot=(0.0, 0.078, 0.80, 0.04)),
-    "bob": Cut(0.015, ramp=0.03, rough=0.0015, hang=0.722),
-    "long": Cut(0.013, ramp=0.03, lift=0.004, rough=0.0015, hang=0.60),
-    "afro": Cut(0.046, ramp=0.03, rough=0.006),
+    "short": Cut(0.014, ramp=0.045, lift=0.004, rough=0.002),
+    "side": Cut(0.016, ramp=0.045, lift=0.016, rough=0.0025),
+    "bun": Cut(0.009, ramp=0.035, rough=0.001, knot=(0.0, 0.035, 0.955, 0.042)),
+    "low-bun": Cut(0.010, ramp=0.035, rough=0.001, knot=(0.0, 0.078, 0.80, 0.04)),
+    "bob": Cut(0.016, ramp=0.05, rough=0.0015, hang=0.722),
+    "long": Cut(0.014, ramp=0.05, lift=0.004, rough=0.0015, hang=0.60),
+    "afro": Cut(0.046, ramp=0.04, rough=0.006),
 }
 
 
@@ -97,12 +97,13 @@ def _shell(body: Body, scalp: Part, ear: np.ndarray, cut: Cut) -> Part:
     fine = scalp.subdivided()
     canon = fine.attributes[:, CANON : CANON + 3]
     field = canon[:, 2] - np.interp(angle_from_front(canon), HAIRLINE[:, 0], HAIRLINE[:, 1])
+    field += 0.0022 * np.sin(canon[:, 0] * 420 + 1) * np.clip((canon[:, 2] - 0.85) / 0.01, 0, 1)  # no ruled line
     field = np.minimum(field, 0.02 - 0.06 * fine.attributes[:, CANON + 3])
     depth = np.clip(field / cut.ramp, 0, 1)
     depth = depth * (2 - depth)
     front = np.clip((-0.05 - canon[:, 1]) / 0.05, 0, 1) * np.clip((canon[:, 2] - 0.885) / 0.03, 0, 1)
     parting = np.clip(0.5 + (canon[:, 0] + 0.02) / 0.03, 0, 1)
-    thickness = depth * (cut.thickness + cut.lift * front * parting + cut.rough * _rough(canon)) - 0.0012
+    thickness = depth * (cut.thickness + cut.lift * front * parting + cut.rough * _rough(canon)) - 0.001
     fine.position = (fine.position + vertex_normals(fine.position, fine.triangles) * thickness[:, None]).astype(np.float32)
     return fine.cut(field)[0]
 

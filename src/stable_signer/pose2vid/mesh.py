@@ -81,8 +81,8 @@ class MeshRenderer:
         ).astype(np.float32)
         visible(from_light, figure.triangles, figure.cull, np.empty(shadow.shape, np.int32), shadow)
         # the narrow mean reaches 7 mm, the wide one 5 cm, at any size of the picture
-        narrow = mean_depth(inverse, SAMPLES, max(round(size / 340), 1))
-        wide = mean_depth(inverse, SAMPLES * 4, max(round(size / 128), 1))
+        narrow = mean_depth(inverse, SAMPLES, max(round(size / 340), 1), 0.12)
+        wide = mean_depth(inverse, SAMPLES * 4, max(round(size / 128), 1), 0.25)
         picture = np.empty((size, size, 3), np.uint8)
         shade(triangle, inverse, fine, vertices, figure.triangles, figure.material, normals, figure.attributes,
               self.paint, scene, shadow, narrow, wide, self.background, self.plain, self.tones, picture)

@@ -112,10 +112,11 @@ def box_mean(depth, count, radius, out_depth, out_count):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def mean_depth(inverse, step, radius):  # type: ignore[no-untyped-def]
+def mean_depth(inverse, step, radius, outline):  # type: ignore[no-untyped-def]
     """inverse (H, W) of the samples -> (H / step, W / step) mean depth of the figure around each cell, metres.
 
     Two passes of a box of `radius` cells (a tent); the background does not count. 0 where no figure is near.
+    outline: metres added where all but a little around is background.
     """
     height, width = inverse.shape[0] // step, inverse.shape[1] // step
     depth = np.zeros((height, width), np.float32)
@@ -132,9 +133,15 @@ def mean_depth(inverse, step, radius):  # type: ignore[no-untyped-def]
     once_depth, once_count = np.empty_like(depth), np.empty_like(count)
     box_mean(depth, count, radius, once_depth, once_count)
     box_mean(once_depth, once_count, radius, depth, count)
+    whole = float((2 * radius + 1) ** 4)
     for row in range(height):
         for column in range(width):
-            depth[row, column] = depth[row, column] / count[row, column] if count[row, column] > 0.5 else np.float32(0)
+            covered = count[row, column] / whole
+            if covered > 0.01:
+                # at the figure's outline nothing stands beside a point that could shade it: push the mean back
+                depth[row, column] = depth[row, column] / count[row, column] + max(0.9 - covered, 0.0) * outline
+            else:
+                depth[row, column] = 0
     return depth
 
 

@@ -38,7 +38,7 @@ class SignerCard:
     """One signer: the body, the colours, and where they come from.
 
     body: id in `body.npz`. skin, lips, eyes, brows: sRGB '#rrggbb'. beard: 'none', 'stubble' or 'full'.
-    brow_width: metres. age_lines: 0 none, 1 deep.
+    brow_width, lash_width: metres. age_lines: 0 none, 1 deep.
     """
 
     id: str
@@ -53,6 +53,7 @@ class SignerCard:
     clothes: Clothes
     beard: str = "none"
     brow_width: float = 0.0068
+    lash_width: float = 0.0021
     age_lines: float = 0.0
     freckles: bool = False
     origin: str = SYNTHETIC
@@ -78,8 +79,8 @@ class Style:
     key: Light
     fill: Light
     rim: Light
-    sky: tuple[float, float, float] = (0.40, 0.42, 0.46)
-    ground: tuple[float, float, float] = (0.24, 0.21, 0.19)
+    sky: tuple[float, float, float] = (0.288, 0.302, 0.331)
+    ground: tuple[float, float, float] = (0.173, 0.151, 0.137)
 
 
 def _cards(*cards: SignerCard) -> dict[str, SignerCard]:
@@ -95,7 +96,7 @@ SIGNERS: dict[str, SignerCard] = _cards(
     SignerCard(
         "ben", "Ben", "a man of about thirty-five, tall; short sandy hair and stubble; a navy shirt",
         "ben", skin="#e6b79a", lips="#bd7468", eyes="#4f6f86", brows="#6a4a2c",
-        hair=Hair("side", "#8a6238"), clothes=Clothes("#22314f", "long", "crew"), beard="stubble", brow_width=0.0078,
+        hair=Hair("side", "#8a6238"), clothes=Clothes("#22314f", "long", "crew"), beard="stubble", brow_width=0.0078, lash_width=0.0015,
     ),
     SignerCard(
         "amara", "Amara", "a woman of about forty; a round afro; an ivory jumper",
@@ -105,7 +106,7 @@ SIGNERS: dict[str, SignerCard] = _cards(
     SignerCard(
         "kenji", "Kenji", "a man of about thirty-five, slim; short black hair; a dark grey shirt",
         "kenji", skin="#deb08a", lips="#b0695c", eyes="#33211a", brows="#14100e",
-        hair=Hair("short", "#17130f"), clothes=Clothes("#34383f", "long", "high"), brow_width=0.0078,
+        hair=Hair("short", "#17130f"), clothes=Clothes("#34383f", "long", "high"), brow_width=0.0078, lash_width=0.0015,
     ),
     SignerCard(
         "ruth", "Ruth", "a woman of about seventy; white hair in a bun; a plum cardigan colour",
@@ -115,7 +116,7 @@ SIGNERS: dict[str, SignerCard] = _cards(
     SignerCard(
         "samuel", "Samuel", "a man of about sixty-five; close-cut grey hair and a grey beard; a light blue shirt",
         "samuel", skin="#5f3a28", lips="#6d3f3a", eyes="#2a1811", brows="#4a443f",
-        hair=Hair("crop", "#6d6864"), clothes=Clothes("#b9cfe0", "long", "crew"), beard="full", brow_width=0.0078, age_lines=0.8,
+        hair=Hair("crop", "#6d6864"), clothes=Clothes("#b9cfe0", "long", "crew"), beard="full", brow_width=0.0078, lash_width=0.0015, age_lines=0.8,
     ),
     SignerCard(
         "lucia", "Lucía", "a young woman, slim; long dark hair worn behind the shoulders; a forest green top",
@@ -125,7 +126,7 @@ SIGNERS: dict[str, SignerCard] = _cards(
     SignerCard(
         "omar", "Omar", "a man of about forty, broad; short black hair and a full beard; a charcoal shirt",
         "omar", skin="#b9855f", lips="#94574c", eyes="#3a2417", brows="#17110d",
-        hair=Hair("short", "#1a1411"), clothes=Clothes("#27303a", "long", "crew"), beard="full", brow_width=0.0082,
+        hair=Hair("short", "#1a1411"), clothes=Clothes("#27303a", "long", "crew"), beard="full", brow_width=0.0082, lash_width=0.0015,
     ),
     SignerCard(
         "mei", "Mei", "a woman of about fifty; black hair tied back; a wine red jumper",
@@ -135,7 +136,7 @@ SIGNERS: dict[str, SignerCard] = _cards(
     SignerCard(
         "leo", "Leo", "a young man, slim; copper hair; a dark green shirt with short sleeves",
         "leo", skin="#f0c8ae", lips="#c27b6e", eyes="#5c7a4f", brows="#8a5230",
-        hair=Hair("side", "#9c4f22"), clothes=Clothes("#26423a", "short", "crew"), brow_width=0.0074, freckles=True,
+        hair=Hair("side", "#9c4f22"), clothes=Clothes("#26423a", "short", "crew"), brow_width=0.0074, lash_width=0.0015, freckles=True,
     ),
 )
 
@@ -145,36 +146,36 @@ STYLES: dict[str, Style] = {
         Style(
             "studio", "a soft blue-grey studio wall, one large warm light",
             background=("#aab6c2", "#76838f"),
-            key=Light((-0.5, -0.72, 0.62), (1.75, 1.66, 1.53)),
-            fill=Light((0.75, -0.6, 0.12), (0.42, 0.46, 0.54)),
-            rim=Light((0.65, 0.7, 0.55), (0.75, 0.8, 0.9)),
+            key=Light((-0.5, -0.72, 0.62), (1.16, 1.1, 1.01)),
+            fill=Light((0.75, -0.6, 0.12), (0.277, 0.304, 0.356)),
+            rim=Light((0.65, 0.7, 0.55), (0.495, 0.528, 0.594)),
         ),
         Style(
             "classroom-light", "a pale cream wall in even daylight",
             background=("#efe9dc", "#d6cdbb"),
-            key=Light((0.45, -0.75, 0.65), (1.6, 1.58, 1.52)),
-            fill=Light((-0.8, -0.55, 0.2), (0.55, 0.55, 0.56)),
-            rim=Light((-0.6, 0.7, 0.5), (0.45, 0.45, 0.45)),
-            sky=(0.50, 0.50, 0.50),
-            ground=(0.32, 0.29, 0.25),
+            key=Light((0.45, -0.75, 0.65), (1.06, 1.04, 1)),
+            fill=Light((-0.8, -0.55, 0.2), (0.363, 0.363, 0.37)),
+            rim=Light((-0.6, 0.7, 0.5), (0.297, 0.297, 0.297)),
+            sky=(0.36, 0.36, 0.36),
+            ground=(0.23, 0.209, 0.18),
         ),
         Style(
             "dark", "a deep blue wall, warm light from the side; for eyes that tire of bright pictures",
             background=("#27364a", "#131c29"),
-            key=Light((-0.55, -0.7, 0.55), (1.75, 1.62, 1.45)),
-            fill=Light((0.8, -0.5, 0.1), (0.36, 0.42, 0.55)),
-            rim=Light((0.7, 0.65, 0.5), (0.9, 1.0, 1.2)),
-            sky=(0.34, 0.37, 0.44),
-            ground=(0.20, 0.18, 0.18),
+            key=Light((-0.55, -0.7, 0.55), (1.16, 1.07, 0.957)),
+            fill=Light((0.8, -0.5, 0.1), (0.238, 0.277, 0.363)),
+            rim=Light((0.7, 0.65, 0.5), (0.594, 0.66, 0.792)),
+            sky=(0.245, 0.266, 0.317),
+            ground=(0.144, 0.13, 0.13),
         ),
         Style(
             "green", "a plain chroma-key green, to cut the signer out of the picture",
             background=("#00b140", "#00b140"),
-            key=Light((-0.4, -0.75, 0.62), (1.7, 1.66, 1.58)),
-            fill=Light((0.75, -0.6, 0.15), (0.5, 0.5, 0.5)),
-            rim=Light((0.6, 0.7, 0.5), (0.3, 0.3, 0.3)),
-            sky=(0.44, 0.44, 0.44),
-            ground=(0.27, 0.25, 0.24),
+            key=Light((-0.4, -0.75, 0.62), (1.12, 1.1, 1.04)),
+            fill=Light((0.75, -0.6, 0.15), (0.33, 0.33, 0.33)),
+            rim=Light((0.6, 0.7, 0.5), (0.198, 0.198, 0.198)),
+            sky=(0.317, 0.317, 0.317),
+            ground=(0.194, 0.18, 0.173),
         ),
     )
 }
