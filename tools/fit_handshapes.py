@@ -143,6 +143,12 @@ SHAPES: dict[str, Shape] = {
     "open_a": (FIST, FISTED, "up", JOIN),
     "bent_3": ("hook hook fist fist", (9, -8, 3, 7), "out", "r2~p2"),
     "open_g": ("flat fist fist fist", (-2, 0, 3, 7), "oppose", "m2~r2 r2~p2"),
+    "13": ("half half fist fist", NARROW, "out", "i2~m2 r2~p2"),
+    "14": ("half half half half", NARROW, "palm", "i2~m2 m2~r2 r2~p2"),
+    "15": ("half half half half", NARROW, "out", "i2~m2 m2~r2 r2~p2"),
+    "12": ("oval oval fist fist", NARROW, "tip", "i3~t3 m3~t3 r2~p2"),
+    "21": ("open fist fist fist", (1, 0, 3, 7), "side", "m2~r2 r2~p2"),
+    "23": ("open low fist fist", V2, "out", "r2~p2"),
     "25": ("open low open open", (12, 0, -6, -14), "out", ""),
     "relaxed": ("loose loose loose loose", (1, 0, -1, -3), "relaxed", ""),
 }
