@@ -233,6 +233,11 @@ def test_captions_are_one_cue_a_sentence_as_written() -> None:
     assert captions.gloss_captions(plan).count("-->") == 2
 
 
+def test_captions_read_without_the_authors_marks() -> None:
+    plan = Plan("", sentences=(Sentence("[[BOOK]] for [[fs: Ana]], [[pause 0.5]] please [ok].", 0, 1),))
+    assert "\nBOOK for Ana, please [ok]." in captions.sentence_captions(plan)
+
+
 def test_a_plan_without_sentences_shows_its_text() -> None:
     plan = Plan("Hello", signs=(Sign("HELLO", start=0.2, end=0.9),))
     assert "00:00:00.000 --> 00:00:00.900\nHello" in captions.sentence_captions(plan)

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stable_signer import pipeline
+from stable_signer import cli_service, pipeline
 from stable_signer.body.motion import FPS
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import Outputs, read_bytes
@@ -259,6 +259,9 @@ def doctor(as_json: JsonOption = False) -> None:
         console.print("all well" if report["ok"] else f"something is wrong: {report['problem']}")
     if not report["ok"]:
         raise typer.Exit(1)
+
+
+cli_service.register(app)
 
 
 @app.callback(invoke_without_command=True)

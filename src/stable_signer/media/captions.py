@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def sentence_captions(plan: Plan) -> str:
     cues = [(s.start, s.end, s.text) for s in plan.sentences]
     if not cues and plan.text:
         cues = [(0.0, plan.duration, plan.text)]
-    return _vtt(cues)
+    return _vtt((start, end, _readable(text)) for start, end, text in cues)
 
 
 def gloss_captions(plan: Plan) -> str:
@@ -47,6 +48,12 @@ def _vtt(cues: Iterable[tuple[float, float, str]]) -> str:
         event.plaintext = _escaped(" ".join(text.split()))
         subtitles.events.append(event)
     return str(subtitles.to_string("vtt"))
+
+
+def _readable(text: str) -> str:
+    """The text without the author's marks: [[fs:Ana]] reads Ana, [[BOOK]] reads BOOK, [[pause 1]] nothing."""
+    text = re.sub(r"\[\[\s*pause\b[^\]]*\]\]", " ", text)
+    return re.sub(r"\[\[\s*(?:fs:)?\s*(.*?)\s*\]\]", r"\1", text)
 
 
 def _escaped(text: str) -> str:
