@@ -1,0 +1,291 @@
+"""Build weights/lexicon.safetensors: fit the body to the landmarks of every clip that glosses.csv refers to.
+
+    python tools/build_lexicon.py --data DIR [--only NAME ...] [--cache runs/lexicon]
+
+DIR holds `wlasl_holistic.npz`, `wlasl_holistic_index.csv` and `studiogalt_holistic.npz`. What is written is
+derived motion: joint angles at 25 fps, quantised (see slp_moe/lexicon.py for the format), never landmarks.
+About 65,000 frames are fitted at about 500 frames a second on one core. Fits are cached by clip, so that only
+the last steps run again when nothing in body/fit.py has changed (the cache key is the text of that file).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stable_signer.body import fit
+from stable_signer.body.fit import FACE17, Fitter, Landmarks, Targets, default_fitter
+from stable_signer.errors import StableSignerError
+from stable_signer.slp_moe import lexicon as lx
+
+GLOSSES = Path(lx.__file__).parents[1] / "weights" / "glosses.csv"
+MARGIN = 4  # frames fitted on either side of the stroke, so that its ends are not the ends of the smoother
+LONGEST = 1.15  # seconds: longer strokes are dictionary-slow and are sped up, at most by QUICKEST
+QUICKEST = 1.6
+STILL = 0.10  # m/s: slower is a hold
+LONGEST_HOLD = 3  # frames of stillness kept at either end
+ERROR_BAR, TRACKED_BAR = 0.25, 0.70  # palm lengths; share of frames
+# Seen to be another sign, a poor take or poor tracking when looked at beside the filmed frames
+# (docs/lexicon.md).
+DOUBTED: tuple[str, ...] = ("table", "bored", "stop", "best", "straight", "watch")
+
+
+@dataclass
+class Fit:
+    """One clip's stroke, fitted."""
+
+    name: str
+    dofs: np.ndarray  # (T, 2, 30)
+    head: np.ndarray  # (T, 3)
+    face: np.ndarray  # (T, 52)
+    two_handed: bool
+    error: float
+    tracked: float
+    mirrored: bool
+    stroke: tuple[int, int]  # frames at 25 fps of the clip
+
+
+@lru_cache(maxsize=2)
+def archive(data: Path, name: str) -> dict[str, np.ndarray]:
+    """All arrays of a landmark archive."""
+    with np.load(data / f"{name}_holistic.npz", allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
+def clip_landmarks(data: Path, clip: str) -> Landmarks:
+    """A clip's landmarks in pixels; 'SG:' marks StudioGalt."""
+    store = archive(data, "studiogalt" if clip.startswith("SG:") else "wlasl")
+    names = store["names"].tolist()
+    i = names.index(clip.removeprefix("SG:"))
+    span = slice(int(store["offsets"][i]), int(store["offsets"][i + 1]))
+    h, w = (float(v) for v in store["height_width"][i])
+
+    def track(key: str, scale: Sequence[float]) -> np.ndarray:
+        return np.asarray(store[key][span].astype(np.float32) * np.array(scale, dtype=np.float32))
+
+    return Landmarks(
+        pose=track("pose", (w, h, 1)), left_hand=track("left_hand", (w, h, w)),
+        right_hand=track("right_hand", (w, h, w)), face=track("face17", (w, h)), face_ids=FACE17,
+        world=track("world", (1, 1, 1)), fps=float(store["fps"][i]))
+
+
+@lru_cache(maxsize=1)
+def left_dominant(data: Path) -> frozenset[str]:
+    """Names of the WLASL clips whose signer signs with the left hand."""
+    out = set()
+    with (data / "wlasl_holistic_index.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            left, right = float(row["left_motion"] or 0), float(row["right_motion"] or 0)
+            if row["dominant"] == "L" or (row["dominant"] == "both" and left > 1.4 * right):
+                out.add(row["file"].removesuffix(".npz"))
+    return frozenset(out)
+
+
+@lru_cache(maxsize=1)
+def contacts(data: Path) -> dict[str, str]:
+    """For clips whose gloss is described in ASL-LEX 2.0: the place the hand touches, 'head', 'body', or '' for none."""
+    table = data.parent / "lexicons" / "asl_lex_signdata-2020-10-28.csv"
+    with table.open(encoding="utf-8-sig") as file:
+        described = {row["EntryID"]: row for row in csv.DictReader(file)}
+    out = {}
+    with GLOSSES.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            sign = described.get(row["phonology"])
+            if sign and row["clip"]:
+                place = {"Head": "head", "Body": "body"}.get(sign["MajorLocation.2.0"], "")
+                out[row["clip"]] = place if sign["Contact.2.0"] == "1" else ""
+    return out
+
+
+def fit_clips(data: Path, clips: Iterable[str], fitter: Fitter) -> list[Fit]:
+    """Fit the strokes of many clips together; clips without a signer are reported and left out."""
+    names: list[str] = []
+    whole: list[Targets] = []
+    strokes: list[slice] = []
+    mirrored: list[bool] = []
+    for clip in clips:
+        marks = clip_landmarks(data, clip)
+        flip = clip in left_dominant(data)
+        try:
+            targets = fitter.prepare(marks.mirrored() if flip else marks)
+        except StableSignerError as error:
+            print(f"left out {clip}: {error}", file=sys.stderr)
+            continue
+        right, left = (float((s.raised & s.found).sum()) for s in targets.sides)
+        if not flip and left > 3 * right:
+            targets, flip = fitter.prepare(marks.mirrored()), True
+        targets.touches = contacts(data).get(clip)
+        names.append(clip)
+        whole.append(targets)
+        strokes.append(fit.stroke(targets))
+        mirrored.append(flip)
+    cuts = [slice(max(s.start - MARGIN, 0), min(s.stop + MARGIN, len(t))) for t, s in zip(whole, strokes)]
+    results = fit.fit_many(fitter, [_one_or_two(t.cut(c)) for t, c in zip(whole, cuts)])
+    out = []
+    for name, s, c, r, flip in zip(names, strokes, cuts, results, mirrored):
+        inner = slice(s.start - c.start, s.stop - c.start)
+        active = r.raised.any(0)
+        errors = r.side_errors[inner][:, active]
+        found = r.tracked[inner][:, active]
+        out.append(Fit(
+            name=name, dofs=r.dofs[inner], head=r.head[inner], face=r.face[inner],
+            two_handed=bool(active.all()), error=float(np.nanmedian(errors)) if np.isfinite(errors).any() else
+            9.0, tracked=float(found.mean()) if found.size else 0.0, mirrored=flip, stroke=(s.start, s.stop)))
+    return out
+
+
+def _one_or_two(clip: Targets) -> Targets:
+    """Forget a left hand that only passes through: a hand counts if it is up for half of the stroke."""
+    left = clip.sides[1]
+    if left.raised.mean() < 0.5 or (left.found & left.raised).mean() < 0.3:
+        left.raised[:] = False
+    return clip
+
+
+def retime(one: Fit, fitter: Fitter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Citation pace: short holds at the ends, long holds inside shortened, slow signs sped up."""
+    speed = wrist_speed(one.dofs, fitter, one.two_handed)
+    turn = np.linalg.norm(np.gradient(one.dofs, axis=0), axis=2).max(1) * 25 if len(one.dofs) > 1 else np.zeros(1)
+    still = (speed < STILL) & (turn < 2.2)
+    keep = np.ones(len(still), dtype=bool)
+    run = 0
+    for t in range(len(still)):
+        run = run + 1 if still[t] else 0
+        keep[t] = run <= (LONGEST_HOLD if run == t + 1 else 5)
+    trailing = 0
+    while trailing < len(still) and still[len(still) - 1 - trailing]:
+        trailing += 1
+    if trailing > LONGEST_HOLD:
+        keep[len(still) - trailing + LONGEST_HOLD :] = False
+    rows = np.flatnonzero(keep)
+    if len(rows) < 6:  # a held shape: keep a quarter of a second of it
+        middle = len(keep) // 2
+        rows = np.arange(max(0, middle - 3), min(len(keep), middle + 4))
+    length = len(rows) / 25
+    pace = float(np.clip(length / LONGEST, 1.0, QUICKEST))
+    count = max(2, round(len(rows) / pace))
+    at = np.linspace(0, len(rows) - 1, count)
+
+    def sample(track: np.ndarray) -> np.ndarray:
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, len(rows) - 1)
+        part = (at - low).reshape(-1, *[1] * (track.ndim - 1))
+        picked = track[rows]
+        mixed = picked[low] * (1 - part) + picked[high] * part
+        if len(mixed) < 4:
+            return np.asarray(mixed)
+        flat = mixed.reshape(len(mixed), -1)
+        return np.asarray(fit.smooth_rows(flat, np.ones(len(flat)), 0.15).reshape(mixed.shape))
+
+    return sample(one.dofs), sample(one.head), sample(one.face)
+
+
+def wrist_speed(dofs: np.ndarray, fitter: Fitter, two_handed: bool) -> np.ndarray:
+    """(T,) m/s of the faster wrist."""
+    speeds = []
+    for s in range(2 if two_handed else 1):
+        points, _, _, _ = fitter.limb.pose(torch.from_numpy(dofs[:, s]).float())
+        wrist = points[:, 2].numpy()
+        speeds.append(np.linalg.norm(np.gradient(wrist, axis=0), axis=1) * 25 if len(wrist) > 1 else
+        np.zeros(1))
+    return np.asarray(np.max(speeds, axis=0))
+
+
+def wanted_clips() -> list[str]:
+    """The clips that glosses.csv names, each once, in its order."""
+    with GLOSSES.open(encoding="utf-8") as file:
+        clips = [row["clip"] for row in csv.DictReader(file) if row["clip"]]
+    return list(dict.fromkeys(clips))
+
+
+def load_fits(data: Path, cache: Path, clips: Sequence[str], fitter: Fitter) -> list[Fit]:
+    """Fit in batches, each cached on disk."""
+    key = hashlib.sha256(Path(fit.__file__).read_bytes()).hexdigest()[:12]
+    cache.mkdir(parents=True, exist_ok=True)
+    out: list[Fit] = []
+    size = 120
+    for b in range(0, len(clips), size):
+        batch = clips[b : b + size]
+        mark = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:10]
+        file = cache / f"{key}-{mark}.npz"
+        if file.exists():
+            out += _read(file)
+            continue
+        began = time.perf_counter()
+        fits = fit_clips(data, batch, fitter)
+        _write(file, fits)
+        out += fits
+        frames = sum(len(f.dofs) for f in fits)
+        print(f"{b + len(batch)}/{len(clips)} clips, {frames} frames in {time.perf_counter() - began:.1f} s",
+        flush=True)
+    return out
+
+
+def _write(file: Path, fits: list[Fit]) -> None:
+    facts = [[f.name, f.two_handed, f.error, f.tracked, f.mirrored, *f.stroke, len(f.dofs)] for f in fits]
+    part = file.with_suffix(".part.npz")
+    np.savez(part, facts=np.array(json.dumps(facts)), dofs=np.concatenate([f.dofs for f in
+    fits]).astype(np.float32),
+             head=np.concatenate([f.head for f in fits]), face=np.concatenate([f.face for f in fits]))
+    part.rename(file)
+
+
+def _read(file: Path) -> list[Fit]:
+    out, at = [], 0
+    with np.load(file, allow_pickle=False) as store:
+        dofs, head, face = store["dofs"], store["head"], store["face"]
+        for name, two, error, tracked, mirrored, a, b, length in json.loads(str(store["facts"])):
+            rows = slice(at, at + length)
+            out.append(Fit(name, dofs[rows], head[rows], face[rows], two, error, tracked, mirrored, (a, b)))
+            at += length
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fit, judge and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("runs/lexicon"))
+    parser.add_argument("--only", nargs="*", default=None, help="clip names, for trying out")
+    parser.add_argument("--out", type=Path, default=Path(lx.__file__).parents[1] / "weights" / "lexicon.safetensors")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    fitter = default_fitter()
+    fits = load_fits(options.data, options.cache, options.only or wanted_clips(), fitter)
+    entries = []
+    for one in fits:
+        dofs, head, face = retime(one, fitter)
+        approximate = one.error > ERROR_BAR or one.tracked < TRACKED_BAR or one.name in DOUBTED
+        entries.append(lx.Entry(one.name, dofs, head, face, one.two_handed, approximate, one.error,
+        one.tracked))
+    lx.write(options.out, entries, fitter.limb)
+    report(entries, options.out)
+    return 0
+
+
+def report(entries: list[lx.Entry], out: Path) -> None:
+    """Figures of the whole set."""
+    error = np.array([e.error for e in entries])
+    tracked = np.array([e.tracked for e in entries])
+    seconds = np.array([len(e.dofs) / 25 for e in entries])
+    frames = sum(len(e.dofs) for e in entries)
+    print(f"{len(entries)} clips, {frames} frames, {out.stat().st_size / 1e6:.2f} MB")
+    print("error, palms: percentiles 5 50 95", np.percentile(error, [5, 50, 95]).round(3))
+    print("tracked: percentiles 5 50 95", np.percentile(tracked, [5, 50, 95]).round(3))
+    print("seconds: percentiles 5 50 95", np.percentile(seconds, [5, 50, 95]).round(3))
+    print("two-handed", sum(e.two_handed for e in entries), "approximate", sum(e.approximate for e in entries))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
