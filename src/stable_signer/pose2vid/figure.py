@@ -17,6 +17,8 @@ import torch
 
 from stable_signer.body.skeleton import Body, RestPose
 from stable_signer.body.skinning import Skin
+from stable_signer.pose2vid.hair import behind_hairline, grow_hair
+from stable_signer.pose2vid.parts import Part, vertex_normals
 from stable_signer.pose2vid.raster import visible
 from stable_signer.pose2vid.shading import (
     AMBIENT,
@@ -26,7 +28,6 @@ from stable_signer.pose2vid.shading import (
     COLOUR,
     EYE,
     GLOSS,
-    LASH,
     PAINTED,
     SKIN,
     TEETH,
@@ -40,111 +41,6 @@ WEIGHTS_KEPT = 8  # joints per vertex
 RIB = 0.014  # metres, width of the knitted band at neck and cuffs
 UNDER_CLOTHES = 0.02  # metres behind a seam where the skin is left out
 AMBIENT_DIRECTIONS, AMBIENT_SIZE, AMBIENT_REACH = 40, 320, 0.22  # of the baked ambient light; metres
-
-
-@dataclass
-class Part:
-    """A piece of the figure while it is being made.
-
-    position (N, 3) at rest; weights (N, J); face (N, 52, 3) deltas; attributes (N, ATTRIBUTES); triangles (F, 3).
-    """
-
-    position: np.ndarray
-    weights: np.ndarray
-    face: np.ndarray
-    attributes: np.ndarray
-    triangles: np.ndarray
-    material: int
-
-    def used(self) -> Part:
-        """Without the vertices that no triangle uses."""
-        keep, inverse = np.unique(self.triangles, return_inverse=True)
-        return Part(
-            self.position[keep], self.weights[keep], self.face[keep], self.attributes[keep],
-            inverse.reshape(-1, 3), self.material,
-        )
-
-    def select(self, keep: np.ndarray) -> Part:
-        """Only the triangles where keep (F,) holds."""
-        return replace(self, triangles=self.triangles[keep]).used()
-
-    def tint(self, colour: str, gloss: float) -> Part:
-        """Painted all over with an sRGB colour."""
-        self.attributes[:, COLOUR : COLOUR + 3] = linear(colour)
-        self.attributes[:, GLOSS] = gloss
-        return self
-
-    def extended(self, start: np.ndarray, end: np.ndarray, share: np.ndarray) -> Part:
-        """With new vertices between start and end (M,), share (M,) of the way."""
-
-        def extend(values: np.ndarray) -> np.ndarray:
-            t = share.reshape(-1, *[1] * (values.ndim - 1))
-            return np.concatenate([values, values[start] * (1 - t) + values[end] * t]).astype(np.float32)
-
-        return replace(self, position=extend(self.position), weights=extend(self.weights), face=extend(self.face),
-                       attributes=extend(self.attributes))
-
-    def subdivided(self) -> Part:
-        """Every triangle in four, at the middles of its edges."""
-        corners = self.triangles
-        edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
-        unique, inverse = np.unique(edges, axis=0, return_inverse=True)
-        ab, bc, ca = (inverse.reshape(3, -1) + len(self.position))
-        a, b, c = corners.T
-        fine = self.extended(unique[:, 0], unique[:, 1], np.full(len(unique), 0.5))
-        fine.triangles = np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
-        return fine
-
-    def smoothed(self, passes: int, share: float = 0.5) -> Part:
-        """Vertices drawn towards the mean of their neighbours; open borders stay."""
-        corners = self.triangles
-        pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
-        _, first, counts = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True, return_counts=True)
-        free = np.ones(len(self.position), bool)
-        free[pairs[first[counts == 1]].ravel()] = False
-        position = self.position.astype(np.float64)
-        degree = np.bincount(pairs.ravel(), minlength=len(position))[:, None]
-        for _ in range(passes):
-            total = np.zeros_like(position)
-            for k in range(3):
-                total[:, k] = np.bincount(pairs[:, 0], position[pairs[:, 1], k], len(position))
-                total[:, k] += np.bincount(pairs[:, 1], position[pairs[:, 0], k], len(position))
-            mean = total / np.maximum(degree, 1)
-            position[free] += share * (mean - position)[free]
-        return replace(self, position=position.astype(np.float32))
-
-    def cut(self, field: np.ndarray) -> tuple[Part, np.ndarray]:
-        """Keep where field (N,) is positive; triangles on the border are cut along it.
-
-        Returns the part and its field (0 along the cut).
-        """
-        inside = field > 0
-        corners = inside[self.triangles].sum(1)
-        triangles = [self.triangles[corners == 3]]
-        edges: dict[tuple[int, int], int] = {}
-        count = len(self.position)
-
-        def crossing(a: int, b: int) -> int:
-            """Index of the new vertex between a, inside, and b, outside."""
-            return edges.setdefault((a, b), count + len(edges))
-
-        border = []
-        for corner in self.triangles[(corners == 1) | (corners == 2)].tolist():
-            lone = [v for v in corner if inside[v] == (sum(inside[w] for w in corner) == 1)][0]
-            k = corner.index(lone)
-            a, b, c = corner[k], corner[(k + 1) % 3], corner[(k + 2) % 3]
-            if inside[a]:
-                border.append([a, crossing(a, b), crossing(a, c)])
-            else:
-                ab, ac = crossing(b, a), crossing(c, a)
-                border += [[ab, b, c], [ab, c, ac]]
-        triangles.append(np.array(border, dtype=int).reshape(-1, 3))
-        start = np.array([a for a, _ in edges], dtype=int)
-        end = np.array([b for _, b in edges], dtype=int)
-        whole = self.extended(start, end, field[start] / (field[start] - field[end]))
-        whole.triangles = np.concatenate(triangles)
-        full_field = np.concatenate([field, np.zeros(len(edges))])
-        return whole.used(), full_field[np.unique(whole.triangles)]
 
 
 @dataclass(frozen=True)
@@ -163,21 +59,8 @@ class Figure:
     rest: np.ndarray
 
 
-def vertex_normals(position: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(N, 3), (F, 3) -> unit normals (N, 3), triangles weighted by area."""
-    a, b, c = (position[triangles[:, k]] for k in range(3))
-    face = np.cross(b - a, c - a)
-    out = np.zeros_like(position)
-    for k in range(3):
-        for axis in range(3):
-            out[:, axis] += np.bincount(triangles[:, k], face[:, axis], len(position))
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-
-
 def build_figure(body: Body, card: SignerCard) -> Figure:
     """Dress a signer. Takes about half a second."""
-    from stable_signer.pose2vid.hair import grow_hair
-
     rest = body.signer(card.body)
     landmarks = {name: rest.heads[i].numpy() for i, name in enumerate(body.joints)}
     arm = _arm_share(body)
@@ -190,7 +73,7 @@ def build_figure(body: Body, card: SignerCard) -> Figure:
     parts = [
         *clothes, *_split_body(body, whole.triangles[seen], whole, card),
         _extra_part(body, rest, "teeth", TEETH).tint("#ece6da", 0.25),
-        _extra_part(body, rest, "lashes", LASH).tint("#120d0b", 0.0), *hair,
+        *hair,
     ]
     parts = [part.select((part.position[part.triangles][:, :, 2] > floor).any(1)) for part in parts]
     figure = _join(body, rest, parts)
@@ -245,9 +128,9 @@ def _folds(position: np.ndarray, on_arm: np.ndarray, landmarks: dict[str, np.nda
     x, y, z = position.T
     elbow = np.minimum(*(np.linalg.norm(position - landmarks[f"lowerarm01.{s}"], axis=1) for s in "LR"))
     arm_axis = np.abs(x) * 0.62 - z * 0.7  # runs down both arms
-    rings = np.sin(arm_axis * 210 + 1.4 * np.sin(y * 60 + z * 25)) * np.exp(-((elbow / 0.09) ** 2)) * 0.0028
-    drape = np.sin(x * 52 + 1.7 * np.sin(z * 13 + x * 9)) * np.sin(z * 17 + 2.2 * np.sin(x * 15)) * 0.0022
-    sway = np.sin((np.abs(x) * 0.8 + z * 0.55) * 95 + 2 * np.sin(y * 30)) * 0.0016
+    rings = np.sin(arm_axis * 210 + 1.4 * np.sin(y * 60 + z * 25)) * np.exp(-((elbow / 0.09) ** 2)) * 0.0036
+    drape = np.sin(x * 52 + 1.7 * np.sin(z * 13 + x * 9)) * np.sin(z * 17 + 2.2 * np.sin(x * 15)) * 0.0038
+    sway = np.sin((np.abs(x) * 0.8 + z * 0.55) * 95 + 2 * np.sin(y * 30)) * 0.0022
     return np.where(on_arm > 0.5, rings + sway * 0.7, drape + sway * 0.4)
 
 
@@ -351,8 +234,11 @@ def _paint_skin(body: Body, skin: Part, card: SignerCard) -> None:
         blend(colour * red, tips * here * 0.3)
     labels = {name: arrays[f"label_{name}"] / 255.0 for name in ("nail", "ear", "mouth_inside")}
     blend(colour * red, labels["ear"] * 0.6)
-    blend(base**0.7 * np.array([1.02, 0.86, 0.83]), labels["nail"] * 0.8)
+    blend(base**0.85 * np.array([1.03, 0.84, 0.82]), labels["nail"] * 0.8)
     blend(np.array([0.16, 0.035, 0.035]), labels["mouth_inside"])
+    if card.hair.style != "bald":  # the first fine hairs before the hairline
+        edge = np.clip((behind_hairline(canon) + 0.007) / 0.014, 0, 1) * (1 - labels["ear"])
+        blend(np.array(linear(card.hair.colour)) * 0.9, edge * 0.85 * (canon[:, 2] > 0.735))
     skin.attributes[:, COLOUR : COLOUR + 3] = colour
     skin.attributes[:, GLOSS] = 0.22 + 0.5 * labels["nail"] - 0.1 * on_hand
     on_head = canon[:, 2] > heads["neck02"][2]

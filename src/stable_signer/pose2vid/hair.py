@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stable_signer.body.skeleton import Body
-from stable_signer.pose2vid.figure import Part, vertex_normals
+from stable_signer.pose2vid.parts import Part, vertex_normals
 from stable_signer.pose2vid.shading import ATTRIBUTES, CANON, HAIR
 from stable_signer.pose2vid.signers import SignerCard
 
@@ -58,6 +58,11 @@ def angle_from_front(canon: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(np.abs(canon[:, 0] - AXIS[0]), AXIS[1] - canon[:, 1]))
 
 
+def behind_hairline(canon: np.ndarray) -> np.ndarray:
+    """(N, 3) canonical -> (N,) metres above the hairline; negative on the face and neck."""
+    return canon[:, 2] - np.interp(angle_from_front(canon), HAIRLINE[:, 0], HAIRLINE[:, 1])
+
+
 def grow_hair(body: Body, whole: Part, card: SignerCard) -> list[Part]:
     """The parts of a signer's hair; none for 'bald'."""
     if card.hair.style == "bald":
@@ -96,8 +101,7 @@ def _shell(body: Body, scalp: Part, ear: np.ndarray, cut: Cut) -> Part:
     scalp.attributes[:, CANON + 3] = ear / 255.0  # carried through the subdivision
     fine = scalp.subdivided()
     canon = fine.attributes[:, CANON : CANON + 3]
-    field = canon[:, 2] - np.interp(angle_from_front(canon), HAIRLINE[:, 0], HAIRLINE[:, 1])
-    field += 0.0022 * np.sin(canon[:, 0] * 420 + 1) * np.clip((canon[:, 2] - 0.85) / 0.01, 0, 1)  # no ruled line
+    field = behind_hairline(canon)
     field = np.minimum(field, 0.02 - 0.06 * fine.attributes[:, CANON + 3])
     depth = np.clip(field / cut.ramp, 0, 1)
     depth = depth * (2 - depth)
@@ -136,13 +140,14 @@ def _hanging(body: Body, cut: Cut, fit: np.ndarray) -> Part:
     top = CROWN - 0.028
     z = top + (cut.hang - top) * t + 0 * s
     below = np.clip((0.79 - z) / 0.15, 0, 1)
-    start = 66 + 28 * below if cut.hang < 0.7 else 64 + 2 * below  # degrees from ahead where the sheet begins
+    tucked = cut.hang < 0.7  # long hair is worn behind the ears and shoulders
+    start = 99 + 6 * below if tucked else 64 + 2 * below  # degrees from ahead where the sheet begins
     around = np.radians(180 + (180 - start) * s)
     wide = np.clip((top - z) / 0.09, 0, 1)
     wide = np.sqrt(wide * (2 - wide))
-    curl = np.clip((cut.hang + 0.03 - z) / 0.03, 0, 1) ** 2 * (0.018 if cut.hang > 0.7 else 0.0)
+    curl = np.clip((cut.hang + 0.03 - z) / 0.03, 0, 1) ** 2 * (0.0 if tucked else 0.018)
     lock = 0.0025 * (np.sin(around * 21 + z * 30) + np.sin(around * 47) * 0.5)
-    rx = 0.055 + 0.041 * wide + lock - curl
+    rx = 0.055 + (0.033 if tucked else 0.041) * wide + lock - curl
     ry = 0.065 + 0.035 * wide + lock - curl
     edge = np.clip((np.abs(s) - 0.93) / 0.07, 0, 1) ** 2 * 0.008  # the front edge turns in
     x = AXIS[0] + np.sin(around) * (rx - edge)

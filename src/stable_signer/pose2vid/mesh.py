@@ -21,7 +21,7 @@ from stable_signer.pose2vid.signers import SignerCard, Style, linear
 CHUNK = 8  # frames posed at once
 WORKERS = 2  # frames painted at once; the kernels let go of Python's lock
 SAMPLES = 2  # samples a pixel, in each direction
-SHADOW_TEXELS = 400  # side of the shadow map
+SHADOW_TEXELS = 256  # side of the shadow map; coarse, for a soft edge of about 2 cm
 LIGHT_DISTANCE = 10.0  # metres; far enough that the key light's rays are nearly parallel
 IRIS_RADIUS = 0.0071  # metres; the body's eyeballs are a quarter larger than ours
 
@@ -42,6 +42,7 @@ class MeshRenderer:
         self.tones = tone_curve()
         self.plain = dithered(self.background, self.tones)
         self.scene = make_scene(body, signer, style, self.camera)
+        self.light_axes = np.array([self.scene.across, self.scene.upward, self.scene.key[:3]], dtype=np.float32)
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
         """Yields uint8 (size, size, 3) sRGB pictures, one for each frame of the motion, in constant memory."""
@@ -73,9 +74,9 @@ class MeshRenderer:
         shadow = np.empty((SHADOW_TEXELS, SHADOW_TEXELS), np.float32)
         from_light = np.stack(
             [
-                vertices @ scene.across * scene.shadow_map[0] + scene.shadow_map[1],
-                vertices @ -scene.upward * scene.shadow_map[0] + scene.shadow_map[2],
-                scene.shadow_map[3] - vertices @ scene.key[:3],
+                vertices @ self.light_axes[0] * scene.shadow_map[0] + scene.shadow_map[1],
+                vertices @ -self.light_axes[1] * scene.shadow_map[0] + scene.shadow_map[2],
+                scene.shadow_map[3] - vertices @ self.light_axes[2],
             ],
             1,
         ).astype(np.float32)
@@ -104,7 +105,7 @@ def make_scene(body: Body, signer: SignerCard, style: Style, camera: Camera) -> 
     reach = 0.8 * camera.height  # half the side of the shadow map: the picture and a little more
     scale = SHADOW_TEXELS / (2 * reach)
     canon, base = body.arrays["vertices"][0], body.arrays["base_index"]
-    eyes = [canon[(base >= first) & (base < first + 72)].mean(0) for first in (14598, 14670)]
+    eye = canon[(base >= 14598) & (base < 14670)].mean(0)
     values = dict(
         camera=camera.position,
         key=key,
@@ -114,7 +115,7 @@ def make_scene(body: Body, signer: SignerCard, style: Style, camera: Camera) -> 
         ground=style.ground,
         contact=[0.0012, 1 / 0.009, 0.012, 1 / 0.10, 0.62, 0.45],
         face_map=[LEFT, TOP, TEXELS],
-        eyes=eyes,
+        eye=eye,
         iris=[*linear(signer.eyes), IRIS_RADIUS],
         across=across,
         upward=upward,
@@ -123,7 +124,7 @@ def make_scene(body: Body, signer: SignerCard, style: Style, camera: Camera) -> 
         strands=np.array([0.0, 0.35, -1.0]) / np.linalg.norm([0.35, 1.0]),
         head=[*AXIS, 0.0, 14.0],
     )
-    return Scene(**{name: np.asarray(value, dtype=np.float32) for name, value in values.items()})
+    return Scene(**{name: tuple(float(number) for number in value) for name, value in values.items()})
 
 
 def backdrop(style: Style, size: int) -> np.ndarray:

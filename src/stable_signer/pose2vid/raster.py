@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+from stable_signer.pose2vid.kernels import kernel
 
 MAX_CANDIDATES = 1 << 24  # pixels in bounding boxes handled at once in torch; bounds the memory
 
@@ -118,7 +119,7 @@ def _barycentric(points: Tensor, triangles: Tensor, triangle: Tensor) -> Tensor:
     return torch.where(seen[..., None], weights / torch.where(total == 0, 1, total), 0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def visible(points, triangles, cull, triangle, inverse):  # type: ignore[no-untyped-def]
     """The same for one frame, on the CPU, into buffers.
 
@@ -147,18 +148,20 @@ def visible(points, triangles, cull, triangle, inverse):  # type: ignore[no-unty
         bottom = min(int(np.floor(max(ay, by, cy) - half)) + 1, height)
         if left >= right or top >= bottom:
             continue
-        sign = one if area > zero else -one
-        ia, ib, ic = one / az, one / bz, one / cz
-        over = one / area
+        if area < zero:  # turn it, so that inside is where all three are positive
+            bx, by, bz, cx, cy, cz = cx, cy, cz, bx, by, bz
+            area = -area
+        ia, ib, ic = one / (az * area), one / (bz * area), one / (cz * area)
         for row in range(top, bottom):
             y = np.float32(row) + half
+            e0, e1, e2 = (cx - bx) * (y - by), (ax - cx) * (y - cy), (bx - ax) * (y - ay)
             for column in range(left, right):
                 x = np.float32(column) + half
-                w0 = (cx - bx) * (y - by) - (cy - by) * (x - bx)
-                w1 = (ax - cx) * (y - cy) - (ay - cy) * (x - cx)
-                w2 = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
-                if w0 * sign >= zero and w1 * sign >= zero and w2 * sign >= zero:
-                    inv = (w0 * ia + w1 * ib + w2 * ic) * over
+                w0 = e0 - (cy - by) * (x - bx)
+                w1 = e1 - (ay - cy) * (x - cx)
+                w2 = e2 - (by - ay) * (x - ax)
+                if w0 >= zero and w1 >= zero and w2 >= zero:
+                    inv = w0 * ia + w1 * ib + w2 * ic
                     if inv > inverse[row, column]:
                         inverse[row, column] = inv
                         triangle[row, column] = f

@@ -14,40 +14,42 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-SKIN, EYE, TONGUE, TEETH, LASH, CLOTH, HAIR = range(7)  # what a triangle is made of
+from stable_signer.pose2vid.kernels import inlined, kernel
+
+SKIN, EYE, TONGUE, TEETH, CLOTH, HAIR = range(6)  # what a triangle is made of
 # Columns of the vertex attributes.
 CANON, COLOUR, AMBIENT, PAINTED, GLOSS, ATTRIBUTES = 0, 3, 6, 7, 8, 9
+SHADOW = 0.68  # of the key light that a shadow takes: a darker one looks like a second hand
 TONES = 8192  # entries of the tone curve, over [0, 2) in linear light
 
 
 class Scene(NamedTuple):
-    """What the kernels know of light and signer; every field a float32 array.
+    """What the kernels know of light and signer; every field a tuple of floats.
 
     camera (3,) where it stands. key, fill, rim (6,): unit vector towards the light, linear colour. sky, ground (3,).
     contact (6,): narrow gap ignored (m), one over the gap that is darkest (1/m), the same two for the wide one,
     strength of the narrow and of the wide shadow. face_map (3,): x and z of the paint's first texel, texels a metre.
-    eyes (2, 3): centres, the left eye first. iris (4,): colour, radius. across, upward (3,): axes of the shadow map.
+    eye (3,): the left one's centre, the other is its mirror image. iris (4,): colour, radius. across, upward (3,): axes of the shadow map.
     shadow_map (4,): texels a metre, column and row of the origin, distance of the light. strands (3,): the way hair
     falls. head (4,): its axis' x and y, unused, strands a radian.
     """
 
-    camera: np.ndarray
-    key: np.ndarray
-    fill: np.ndarray
-    rim: np.ndarray
-    sky: np.ndarray
-    ground: np.ndarray
-    contact: np.ndarray
-    face_map: np.ndarray
-    eyes: np.ndarray
-    iris: np.ndarray
-    across: np.ndarray
-    upward: np.ndarray
-    shadow_map: np.ndarray
-    strands: np.ndarray
-    head: np.ndarray
+    camera: tuple[float, ...]
+    key: tuple[float, ...]
+    fill: tuple[float, ...]
+    rim: tuple[float, ...]
+    sky: tuple[float, ...]
+    ground: tuple[float, ...]
+    contact: tuple[float, ...]
+    face_map: tuple[float, ...]
+    eye: tuple[float, ...]
+    iris: tuple[float, ...]
+    across: tuple[float, ...]
+    upward: tuple[float, ...]
+    shadow_map: tuple[float, ...]
+    strands: tuple[float, ...]
+    head: tuple[float, ...]
 
 
 def tone_curve() -> np.ndarray:
@@ -60,7 +62,7 @@ def tone_curve() -> np.ndarray:
     return np.clip(np.rint(srgb * 255), 0, 255).astype(np.uint8)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def vertex_normals_into(position, triangles, normals):  # type: ignore[no-untyped-def]
     """position (N, 3), triangles (F, 3) -> normals (N, 3), area-weighted and of unit length."""
     normals[:] = 0
@@ -80,7 +82,7 @@ def vertex_normals_into(position, triangles, normals):  # type: ignore[no-untype
                 normals[v, c] /= length
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def box_mean(depth, count, radius, out_depth, out_count):  # type: ignore[no-untyped-def]
     """Sums of depth and count (H, W) over squares of 2 radius + 1, separably, into the out buffers."""
     height, width = depth.shape
@@ -111,7 +113,7 @@ def box_mean(depth, count, radius, out_depth, out_count):  # type: ignore[no-unt
                 out_count[row, x] = total_count
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def mean_depth(inverse, step, radius, outline):  # type: ignore[no-untyped-def]
     """inverse (H, W) of the samples -> (H / step, W / step) mean depth of the figure around each cell, metres.
 
@@ -145,7 +147,7 @@ def mean_depth(inverse, step, radius, outline):  # type: ignore[no-untyped-def]
     return depth
 
 
-@njit(nogil=True, error_model="numpy", inline="never")
+@kernel
 def _noise(x):  # type: ignore[no-untyped-def]
     """Smooth noise on the line, in [0, 1]: hashed at the whole numbers."""
     cell = np.floor(x)
@@ -158,7 +160,7 @@ def _noise(x):  # type: ignore[no-untyped-def]
     return a + (b - a) * t
 
 
-@njit(nogil=True, error_model="numpy", inline="never")
+@inlined
 def _lit_share(shadow, x, y, depth, bias):  # type: ignore[no-untyped-def]
     """How much of the key light arrives, in [0, 1]: 3 x 3 taps of the shadow map, weighted as a tent."""
     size = shadow.shape[0]
@@ -166,18 +168,19 @@ def _lit_share(shadow, x, y, depth, bias):  # type: ignore[no-untyped-def]
     if column < 1 or row < 1 or column >= size - 2 or row >= size - 2:
         return 1.0
     fx, fy = x - column, y - row
+    limit = depth - bias
     light = 0.0
     for dy in range(-1, 3):
         wy = 1 - fy if dy == -1 else (fy if dy == 2 else 1.0)
         for dx in range(-1, 3):
             wx = 1 - fx if dx == -1 else (fx if dx == 2 else 1.0)
             inv = shadow[row + dy, column + dx]
-            if inv <= 0 or 1 / inv > depth - bias:
+            if inv * limit <= 1:
                 light += wx * wy
     return light / 9
 
 
-@njit(nogil=True, error_model="numpy", inline="never")
+@inlined
 def _fragment(  # type: ignore[no-untyped-def]
     f, x, y, near, wide, points, world, triangles, material, normals, attributes, paint, scene, shadow, out
 ):
@@ -186,9 +189,9 @@ def _fragment(  # type: ignore[no-untyped-def]
     ax, ay, bx, by, cx, cy = (
         points[i, 0], points[i, 1], points[j, 0], points[j, 1], points[k, 0], points[k, 1],
     )
-    u = max(((cx - bx) * (y - by) - (cy - by) * (x - bx)) * 1.0, -1e30)
-    v = ((ax - cx) * (y - cy) - (ay - cy) * (x - cx)) * 1.0
-    w = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * 1.0
+    u = (cx - bx) * (y - by) - (cy - by) * (x - bx)
+    v = (ax - cx) * (y - cy) - (ay - cy) * (x - cx)
+    w = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
     area = u + v + w
     u, v, w = max(u / area, 0.0) / points[i, 2], max(v / area, 0.0) / points[j, 2], max(w / area, 0.0) / points[k, 2]
     total = u + v + w
@@ -208,7 +211,7 @@ def _fragment(  # type: ignore[no-untyped-def]
     facing = nx * vx + ny * vy + nz * vz
     kind = material[f]
     inner = 1.0
-    if facing < 0 and (kind == CLOTH or kind == HAIR):  # the inside of a sleeve, the underside of hair
+    if area > 0:  # seen from behind: the inside of a sleeve, the underside of hair
         nx, ny, nz, facing, inner = -nx, -ny, -nz, -facing, 0.45
     facing = max(facing, 0.0)
     qx = u * attributes[i, 0] + v * attributes[j, 0] + w * attributes[k, 0]
@@ -223,7 +226,7 @@ def _fragment(  # type: ignore[no-untyped-def]
 
     # Surfaces
     wrap_r = wrap_g = wrap_b = 0.0
-    shine, sharp, sheen = gloss, 24.0, 0.0
+    shine, sheen = gloss, 0.0
     if kind == SKIN:
         wrap_r, wrap_g, wrap_b = 0.34, 0.20, 0.15
         if painted > 0.02:
@@ -252,18 +255,17 @@ def _fragment(  # type: ignore[no-untyped-def]
                     )
                     red, green, blue = red + (r - red) * alpha, green + (g - green) * alpha, blue + (b - blue) * alpha
     elif kind == EYE:
-        side = 0 if qx > 0 else 1
-        ex, ez = qx - scene.eyes[side, 0], qz - scene.eyes[side, 2]
+        ex, ez = abs(qx) - scene.eye[0], qz - scene.eye[2]
         radius = np.sqrt(ex * ex + ez * ez) / scene.iris[3]  # 1 at the iris's edge
         wrap_r = wrap_g = wrap_b = 0.4
-        if qy < scene.eyes[0, 1] and radius < 1.12:
+        if qy < scene.eye[1] and radius < 1.12:
             edge = min(max((1.12 - radius) / 0.2, 0.0), 1.0)
             inside = min(max((0.43 - radius) / 0.12, 0.0), 1.0)  # the pupil
             tone = 0.62 + 0.75 * radius * (1 - radius) * 2 - (0.5 if radius > 0.85 else 0.0)
             r, g, b = scene.iris[0] * tone, scene.iris[1] * tone, scene.iris[2] * tone
             r, g, b = r * (1 - inside) + 0.008 * inside, g * (1 - inside) + 0.007 * inside, b * (1 - inside) + 0.007 * inside
             red, green, blue = red + (r - red) * edge, green + (g - green) * edge, blue + (b - blue) * edge
-        shine, sharp = 1.6, 90.0
+        shine = 1.6
     elif kind == CLOTH:
         wrap_r = wrap_g = wrap_b = 0.12
         sheen = 0.5
@@ -284,7 +286,8 @@ def _fragment(  # type: ignore[no-untyped-def]
         sx = (px * scene.across[0] + py * scene.across[1] + pz * scene.across[2]) * scene.shadow_map[0] + scene.shadow_map[1]
         sy = (px * scene.upward[0] + py * scene.upward[1] + pz * scene.upward[2]) * -scene.shadow_map[0] + scene.shadow_map[2]
         sd = scene.shadow_map[3] - (px * scene.key[0] + py * scene.key[1] + pz * scene.key[2])
-        lit = _lit_share(shadow, sx, sy, sd, 0.012 + 0.02 * (1 - max(dot, 0.0)))
+        lit = _lit_share(shadow, sx, sy, sd, 0.015 + 0.025 * (1 - max(dot, 0.0)))
+        lit = 1 - SHADOW * (1 - lit)
     lit *= inner
     key_r = max((dot + wrap_r) / (1 + wrap_r), 0.0) * (lit + 0.10 * (1 - lit) * (kind == SKIN))
     key_g = max((dot + wrap_g) / (1 + wrap_g), 0.0) * lit
@@ -321,10 +324,14 @@ def _fragment(  # type: ignore[no-untyped-def]
         light_r, light_g, light_b = light_r + gleam * 3, light_g + gleam * 3, light_b + gleam * 3
         gleam *= 0.5
     elif half > 0 and shine > 0:
-        gleam = half**sharp * shine * lit * max(dot + 0.1, 0.0)
-        if kind == SKIN:
-            grazing = edge2 * edge2 * 0.25
-            gleam = (0.6 * gleam + half**8 * shine * 0.25 * lit * max(dot, 0.0)) + grazing * shine * lit * max(dot, 0.0)
+        half2 = half * half
+        half4 = half2 * half2
+        half8 = half4 * half4
+        half16 = half8 * half8
+        if kind == EYE:
+            gleam = half16 * half16 * half16 * half16 * half16 * shine * lit * max(dot + 0.1, 0.0)
+        else:  # two lobes and more towards the edge (Fresnel)
+            gleam = (0.6 * half16 * half8 + 0.25 * half8 + 0.25 * edge2 * edge2) * shine * lit * max(dot, 0.0)
     rim *= 1.0 + sheen
     rim_tint = 0.35
     out[0] = (red * light_r + rim * scene.rim[3] * (red * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[3]) * contact
@@ -332,7 +339,7 @@ def _fragment(  # type: ignore[no-untyped-def]
     out[2] = (blue * light_b + rim * scene.rim[5] * (blue * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[5]) * contact
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def shade(  # type: ignore[no-untyped-def]
     triangle, inverse, points, world, triangles, material, normals, attributes, paint, scene, shadow,
     narrow, wide, background, plain, tones, picture,
@@ -384,23 +391,23 @@ def shade(  # type: ignore[no-untyped-def]
             around = total / total_w if total_w > 1e-6 else 1e9
             near = narrow[row, column]
             r = g = b = 0.0
-            if covered == 4 and same and material[first] != EYE and (high - low) < 0.004 * high:
-                _fragment(first, left + 1.0, top + 1.0, near, around, points, world, triangles, material, normals,
-                          attributes, paint, scene, shadow, out)
-                r, g, b = out[0], out[1], out[2]
-            else:
-                for s in range(4):
-                    f = triangle[top + s // 2, left + s % 2]
-                    if f < 0:
-                        r += 0.25 * background[row, column, 0]
-                        g += 0.25 * background[row, column, 1]
-                        b += 0.25 * background[row, column, 2]
-                    else:
-                        _fragment(f, left + s % 2 + 0.5, top + s // 2 + 0.5, near, around, points, world, triangles,
-                                  material, normals, attributes, paint, scene, shadow, out)
-                        r += 0.25 * min(out[0], 1.5)
-                        g += 0.25 * min(out[1], 1.5)
-                        b += 0.25 * min(out[2], 1.5)
+            smooth = covered == 4 and same and material[first] != EYE and (high - low) < 0.004 * high
+            samples = 1 if smooth else 4
+            for s in range(samples):
+                f = triangle[top + s // 2, left + s % 2]
+                if f < 0:
+                    r += background[row, column, 0]
+                    g += background[row, column, 1]
+                    b += background[row, column, 2]
+                    continue
+                x = left + 1.0 if smooth else left + s % 2 + 0.5
+                y = top + 1.0 if smooth else top + s // 2 + 0.5
+                _fragment(f, x, y, near, around, points, world, triangles, material, normals, attributes, paint, scene,
+                          shadow, out)
+                r += min(out[0], 1.5)
+                g += min(out[1], 1.5)
+                b += min(out[2], 1.5)
+            r, g, b = r / samples, g / samples, b / samples
             picture[row, column, 0] = tones[min(int(r * scale), tones.shape[0] - 1)]
             picture[row, column, 1] = tones[min(int(g * scale), tones.shape[0] - 1)]
             picture[row, column, 2] = tones[min(int(b * scale), tones.shape[0] - 1)]

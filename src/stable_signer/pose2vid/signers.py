@@ -115,11 +115,11 @@ SIGNERS: dict[str, SignerCard] = _cards(
     ),
     SignerCard(
         "samuel", "Samuel", "a man of about sixty-five; close-cut grey hair and a grey beard; a light blue shirt",
-        "samuel", skin="#5f3a28", lips="#6d3f3a", eyes="#2a1811", brows="#4a443f",
-        hair=Hair("crop", "#6d6864"), clothes=Clothes("#b9cfe0", "long", "crew"), beard="full", brow_width=0.0078, lash_width=0.0015, age_lines=0.8,
+        "samuel", skin="#5f3a28", lips="#6d3f3a", eyes="#2a1811", brows="#83786f",
+        hair=Hair("crop", "#6b635c"), clothes=Clothes("#b9cfe0", "long", "crew"), beard="full", brow_width=0.0078, lash_width=0.0015, age_lines=0.8,
     ),
     SignerCard(
-        "lucia", "Lucía", "a young woman, slim; long dark hair worn behind the shoulders; a forest green top",
+        "lucia", "Lucía", "a young woman, slim; long dark hair worn behind the ears; a forest green top",
         "lucia", skin="#c98f68", lips="#a9544d", eyes="#4a2e1b", brows="#221612",
         hair=Hair("long", "#2a1a13"), clothes=Clothes("#1e4a33", "short", "v"),
     ),
