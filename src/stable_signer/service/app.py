@@ -74,7 +74,8 @@ def create_app(load: Callable[[], StableSigner], settings: Settings, workdir: Pa
     """The service as an ASGI application.
 
     load: makes the StableSigner, once, in the model's thread. workdir: a folder for files that must be
-    seekable while they are written; the system's temporary one when not given. Nothing a client sends becomes a path.
+    seekable while they are written; the system's temporary one when not given. Nothing a client sends
+    becomes a path.
     """
     with_folder = workdir if workdir is not None else Path(tempfile.gettempdir())
     studio = Studio(load, settings, with_folder)
