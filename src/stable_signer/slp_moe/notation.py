@@ -18,6 +18,7 @@ alternation), empty (not used), or a row of keys of its own written as if it wer
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +29,8 @@ from stable_signer.slp_moe.handshapes import shape_angles
 from stable_signer.slp_moe.places import PLACES, direction, hand_point, offset
 
 FPS = 25
+# From wrists (K, 3) and palm frames (K, 3, 3) asked for to the palm frames that the arm can give.
+Attain = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -67,24 +70,29 @@ class SignSpec:
 
 @dataclass(frozen=True)
 class HandTrack:
-    """A hand over time in the terms of a right hand: angles (T, 22) degrees, palm (T, 3, 3), wrist (T, 3)
-    metres.
+    """One hand over time in the terms of a right hand.
+
+    angles: (T, 22) degrees. palm: (T, 3, 3) as asked for. wrist: (T, 3) metres. held: (T, 3, 3) the palm as
+    far as the arm can turn it.
     """
 
     angles: np.ndarray
     palm: np.ndarray
     wrist: np.ndarray
+    held: np.ndarray
 
     def place(self, point: str) -> np.ndarray:
         """(T, 3) where a point of the hand is."""
-        return np.asarray(self.wrist + np.einsum("tab,tb->ta", self.palm, hand_point(self.angles, point)))
+        return np.asarray(self.wrist + np.einsum("tab,tb->ta", self.held, hand_point(self.angles, point)))
 
     def mirrored(self) -> HandTrack:
         """The same hand on the other side of the body: a right-hand track read as a left hand's, and back."""
         flip = np.array([-1.0, 1.0, 1.0])
         # The columns (side, fingers, normal) stay a right hand's frame; only directions in space are
-        # mirrored.
-        return replace(self, palm=flip[:, None] * self.palm * np.array([-1.0, 1.0, 1.0]), wrist=self.wrist * flip)
+        # mirrored, and the side, which is their product, turns about.
+        return replace(
+            self, palm=flip[:, None] * self.palm, held=flip[:, None] * self.held, wrist=self.wrist * flip
+        )
 
 
 def parse_sign(line: str) -> SignSpec:
@@ -149,20 +157,24 @@ def _option(key: Key, option: str) -> Key:
     raise StableSignerError(f"the option {option!r} cannot be read: use w, h, arc+ or circ:")
 
 
-def tracks(sign: SignSpec, seconds: float | None = None, fps: float = FPS) -> tuple[HandTrack, HandTrack | None]:
+def tracks(
+    sign: SignSpec, attain: Attain, seconds: float | None = None, fps: float = FPS
+) -> tuple[HandTrack, HandTrack | None]:
     """Both hands of a sign at `fps` frames a second: (right, left or None), the left in the terms of a
     right hand.
+
+    attain: what the arm can do, so that a contact is made with the hand as it is really turned.
     """
     length = sign.seconds if seconds is None else seconds
     progress = np.linspace(0, 1, max(2, round(length * fps) + 1))
     left: HandTrack | None = None
     if isinstance(sign.left, tuple):
-        left = hand_track(sign.left, sign.left_repeat, progress, None)
-    right = hand_track(sign.right, sign.repeat, progress, left.mirrored() if left else None)
+        left = hand_track(sign.left, sign.left_repeat, progress, attain)
+    right = hand_track(sign.right, sign.repeat, progress, attain, left.mirrored() if left else None)
     if sign.left == "=":
         left = right
     elif sign.left == "~":
-        left = hand_track(_shifted(sign.right), sign.repeat, progress, None)
+        left = hand_track(_shifted(sign.right), sign.repeat, progress, attain)
     return right, left
 
 
@@ -175,7 +187,9 @@ def _shifted(keys: tuple[Key, ...]) -> tuple[Key, ...]:
     return keys[::-1]
 
 
-def hand_track(keys: tuple[Key, ...], repeat: int, progress: np.ndarray, other: HandTrack | None) -> HandTrack:
+def hand_track(
+    keys: tuple[Key, ...], repeat: int, progress: np.ndarray, attain: Attain, other: HandTrack | None = None
+) -> HandTrack:
     """One hand along its keys. progress: (T,) from 0 to 1. other: the left hand, if keys refer to it."""
     row: list[Key] = []
     for n in range(repeat):
@@ -190,8 +204,15 @@ def hand_track(keys: tuple[Key, ...], repeat: int, progress: np.ndarray, other: 
     marks = [(a / max(at, 1e-9), b / max(at, 1e-9)) for a, b in marks]
     angles = np.array([shape_angles(k.shape) for k in row])
     palms = palm_frame(np.array([k.normal for k in row]), np.array([k.fingers for k in row]))
-    wrists = np.array([_wrist(k, p, a, m[0], progress, other) for k, p, a, m in zip(row, palms, angles, marks)])
-    out = HandTrack(np.empty((len(progress), 22)), np.empty((len(progress), 3, 3)), np.empty((len(progress), 3)))
+    places = np.array([_place(k, m[0], progress, other) for k, m in zip(row, marks)])
+    points = np.array([hand_point(a, k.point) for k, a in zip(row, angles)])
+    held = palms
+    # the wrist depends on how the hand is turned, and how it can be turned on where the wrist is
+    for _ in range(4):
+        wrists = places - np.einsum("kab,kb->ka", held, points)
+        held = attain(wrists, palms)
+    frames = len(progress)
+    out = HandTrack(*(np.empty((frames, *shape)) for shape in ((22,), (3, 3), (3,), (3, 3))))
     if len(row) == 1 and row[0].circle is None:
         marks.append((1.0, 1.0))
     for t, moment in enumerate(progress):
@@ -199,24 +220,30 @@ def hand_track(keys: tuple[Key, ...], repeat: int, progress: np.ndarray, other: 
         a = max(b - 1, 0)
         span = marks[b][0] - marks[a][1]
         x = 1.0 if b == a or span <= 1e-9 else float(np.clip((moment - marks[a][1]) / span, 0, 1))
-        _between_keys(out, t, x, row[b], wrists[a], wrists[b], palms[a], palms[b], angles[a], angles[b])
+        _between_keys(out, t, x, row[b], wrists[[a, b]], palms[[a, b]], held[[a, b]], angles[[a, b]])
     return out
 
 
-def _between_keys(out: HandTrack, t: int, x: float, key: Key, wrist_a: np.ndarray, wrist_b: np.ndarray,
-                  palm_a: np.ndarray, palm_b: np.ndarray, angles_a: np.ndarray, angles_b: np.ndarray) -> None:
-    """Fill frame t of a track, at progress x of the way to `key`."""
+def _between_keys(
+    out: HandTrack, t: int, x: float, key: Key, wrist: np.ndarray, palm: np.ndarray, held: np.ndarray, angles: np.ndarray
+) -> None:
+    """Fill frame t of a track, at progress x of the way to `key`; the arrays hold both ends of the way."""
     s = minimum_jerk(x)
     fingers = minimum_jerk(min(1.0, 1.15 * x))  # the hand is formed a little before it arrives
-    out.angles[t] = angles_a + (angles_b - angles_a) * fingers
-    turn = rotation_vector(palm_b @ palm_a.T)
-    angle = float(np.linalg.norm(turn))
-    out.palm[t] = palm_a if angle < 1e-6 else rotation(turn / angle, s * angle) @ palm_a
-    out.wrist[t] = wrist_a + (wrist_b - wrist_a) * s + key.bulge * np.sin(np.pi * s)
+    out.angles[t] = angles[0] + (angles[1] - angles[0]) * fingers
+    out.palm[t], out.held[t] = _turn(palm, s), _turn(held, s)
+    out.wrist[t] = wrist[0] + (wrist[1] - wrist[0]) * s + key.bulge * np.sin(np.pi * s)
     if key.circle is not None:
         first, second, radius, turns = key.circle
         theta = 2 * np.pi * turns * even_pace(x, turns)
         out.wrist[t] += radius * ((np.cos(theta) - 1) * first + np.sin(theta) * second)
+
+
+def _turn(ends: np.ndarray, s: float) -> np.ndarray:
+    """Rotation (3, 3) at progress s between two (2, 3, 3) by the shortest turn."""
+    vector = rotation_vector(ends[1] @ ends[0].T)
+    angle = float(np.linalg.norm(vector))
+    return ends[0] if angle < 1e-6 else rotation(vector / angle, s * angle) @ ends[0]
 
 
 def minimum_jerk(x: float) -> float:
@@ -235,13 +262,10 @@ def even_pace(x: float, turns: float) -> float:
     return top * (x - edge / 2)
 
 
-def _wrist(key: Key, palm: np.ndarray, angles: np.ndarray, moment: float, progress: np.ndarray,
-           other: HandTrack | None) -> np.ndarray:
-    """(3,) where the wrist is at a key."""
-    if key.place.startswith("L."):
-        if other is None:
-            raise StableSignerError(f"a key refers to {key.place}, but the sign gives the left hand no keys")
-        at = other.place(key.place[2:])[int(np.abs(progress - moment).argmin())]
-    else:
-        at = np.array(PLACES[key.place])
-    return np.asarray(at + key.shift - palm @ hand_point(angles, key.point))
+def _place(key: Key, moment: float, progress: np.ndarray, other: HandTrack | None) -> np.ndarray:
+    """(3,) where the key's point of the hand is."""
+    if not key.place.startswith("L."):
+        return np.array(PLACES[key.place]) + key.shift
+    if other is None:
+        raise StableSignerError(f"a key refers to {key.place}, but the sign gives the left hand no keys")
+    return np.asarray(other.place(key.place[2:])[int(np.abs(progress - moment).argmin())] + key.shift)

@@ -8,13 +8,13 @@ and made for the reference signer; `body.ik.retarget_arms` carries it to others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 
 import numpy as np
 
-from stable_signer.body.ik import solve_arm
+from stable_signer.body.ik import ARM, arm_targets, solve_arm
 from stable_signer.body.skeleton import Body, RestPose
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.handshapes import (
@@ -77,8 +77,6 @@ def _fingers(side: str) -> tuple[int, ...]:
 
 @lru_cache(maxsize=2)
 def _arm(side: str) -> tuple[int, ...]:
-    from stable_signer.body.ik import ARM
-
     body, _ = _body()
     return tuple(body.index[f"{n}.{side}"] for n in ARM)
 
@@ -96,6 +94,14 @@ def pose_hand(matrices: np.ndarray, track: HandTrack, side: str) -> None:
         palm = flip[:, None] * palm * np.array([-1.0, 1.0, 1.0])
     matrices[:, list(_arm(side))] = solve_arm(body, rest, side, wrist, palm, rotations=matrices)
     matrices[:, list(_fingers(side))] = fingers
+
+
+def attainable(wrist: np.ndarray, palm: np.ndarray) -> np.ndarray:
+    """Palm frames (K, 3, 3) of a right hand, turned as far as the arm can towards those asked for."""
+    body, rest = _body()
+    matrices = np.broadcast_to(np.eye(3), (len(wrist), len(body.joints), 3, 3)).copy()
+    matrices[:, list(_arm("R"))] = solve_arm(body, rest, "R", wrist, palm)
+    return arm_targets(body, rest, "R", matrices).palm
 
 
 def six(matrices: np.ndarray) -> np.ndarray:
@@ -116,7 +122,7 @@ def _rest_matrices() -> np.ndarray:
     matrices = np.tile(np.eye(3), (1, len(body.joints), 1, 1))
     for side, text in (("R", REST_RIGHT), ("L", REST_LEFT)):
         keys, _ = parse_hand(text)
-        pose_hand(matrices, hand_track(keys, 1, np.zeros(1), None), side)
+        pose_hand(matrices, hand_track(keys, 1, np.zeros(1), attainable), side)
     return matrices[0]
 
 
@@ -140,7 +146,7 @@ def relaxed_fingers(side: str) -> tuple[tuple[int, ...], np.ndarray]:
 
 def realise(sign: SignSpec, source: str, seconds: float | None = None, fps: float = FPS) -> Built:
     """Make the motion of a sign in notation."""
-    right, left = tracks(sign, seconds, fps)
+    right, left = tracks(sign, attainable, seconds, fps)
     return _built(right, left, sign.approximate, source, fps)
 
 
@@ -200,8 +206,6 @@ def spell(parts: tuple[str, ...], duration: float | None = None, fps: float = FP
     """
     if not parts:
         raise StableSignerError("there is nothing to spell: give at least one letter")
-    from dataclasses import replace
-
     row: list[Key] = []
     shift = np.zeros(3)
     previous = ""
@@ -226,7 +230,7 @@ def spell(parts: tuple[str, ...], duration: float | None = None, fps: float = FP
     units = sum(k.way + k.hold for k in row) - row[0].way
     length = units * LETTER_SECONDS if duration is None else duration
     progress = np.linspace(0, 1, max(2, round(length * fps) + 1))
-    return _built(hand_track(tuple(row), 1, progress, None), None, False, "alphabet", fps)
+    return _built(hand_track(tuple(row), 1, progress, attainable), None, False, "alphabet", fps)
 
 
 # --- signs
