@@ -148,9 +148,7 @@ def real() -> StableSigner:
 @pytest.mark.slow
 def test_a_real_sentence_is_signed(real: StableSigner, folder: Path) -> None:
     clip = real.sign("What is your name?", size=128)
-    assert {"YOUR", "NAME", "WHAT"} <= {g.removesuffix("-2") for g in clip.plan.glosses} | set(
-        clip.plan.glosses
-    )
+    assert clip.plan.glosses == ("POSS-2", "NAME", "WHAT")
     assert any(n.kind == "wh-question" for n in clip.plan.nonmanuals)
     frames = clip.frames
     assert frames.shape == (len(clip), 128, 128, 3)

@@ -33,8 +33,8 @@ def examine() -> dict[str, Any]:
     report: dict[str, Any] = {"versions": _versions(), "weights": _weights(), "self-test": {}, "problem": ""}
     try:
         report["self-test"] = _self_test()
-    except (StableSignerError, ImportError, OSError) as error:
-        report["problem"] = " ".join(str(error).split())
+    except Exception as error:  # noqa: BLE001 - whatever is wrong is what the report is for
+        report["problem"] = " ".join(f"{type(error).__name__}: {error}".split())
     report["ok"] = not report["problem"]
     return report
 
