@@ -32,14 +32,59 @@ COLUMNS = ("gloss", "kind", "parts", "words", "clip", "phonology", "approximate"
 GALT_NAME = re.compile(r"^SG ASL (?P<word>.+?)(?: \d)? \d{4}-\d+-\d+.*$")
 GALT_TAKE = re.compile(r"\(?\b(?:alt|variant|other|extended)\b\)?", re.IGNORECASE)
 GALT_MISSPELT = {
-    "archaelogy", "ardous", "armidillo", "assitant", "audtion", "audicity", "baliff", "bargin", "bengladesh",
-    "biospy", "calender", "cementary", "celcius", "annoint", "cheque", "chauffer", "compliant",
+    "archaelogy",
+    "ardous",
+    "armidillo",
+    "assitant",
+    "audtion",
+    "audicity",
+    "baliff",
+    "bargin",
+    "bengladesh",
+    "biospy",
+    "calender",
+    "cementary",
+    "celcius",
+    "annoint",
+    "cheque",
+    "chauffer",
+    "compliant",
 }
 # Words that a planner must never reach by look-up: function words, insults, and forms of other lemmas.
 GALT_LEFT_OUT = {
-    "as", "aside", "became", "been", "asshole", "bastard", "bitch", "bullshit", "cock", "bum", "bindi", "bi",
-    "backpay", "arms", "buttons", "coins", "choices", "comments", "bangs", "aww", "boo", "bp", "app", "beau",
-    "bay", "arc", "bond", "brand", "code", "club", "band", "batch", "beam",
+    "as",
+    "aside",
+    "became",
+    "been",
+    "asshole",
+    "bastard",
+    "bitch",
+    "bullshit",
+    "cock",
+    "bum",
+    "bindi",
+    "bi",
+    "backpay",
+    "arms",
+    "buttons",
+    "coins",
+    "choices",
+    "comments",
+    "bangs",
+    "aww",
+    "boo",
+    "bp",
+    "app",
+    "beau",
+    "bay",
+    "arc",
+    "bond",
+    "brand",
+    "code",
+    "club",
+    "band",
+    "batch",
+    "beam",
 }
 
 
@@ -72,16 +117,39 @@ def studiogalt(names: list[str], known: dict[str, dict[str, str]]) -> dict[str, 
             continue
         gloss = upper(word)
         if gloss not in known and gloss not in entries:
-            entries[gloss] = row(gloss, "lexical", words=word, clip=f"SG:{name}", approximate="1",
-                                 note="StudioGalt, hearing performer, not audited")
+            entries[gloss] = row(
+                gloss,
+                "lexical",
+                words=word,
+                clip=f"SG:{name}",
+                approximate="1",
+                note="StudioGalt, hearing performer, not audited",
+            )
     return entries
 
 
-def row(gloss: str, kind: str, *, words: str = "", clip: str = "", approximate: str = "0", note: str = "",
-        parts: str = "", phonology: str = "") -> dict[str, str]:
+def row(
+    gloss: str,
+    kind: str,
+    *,
+    words: str = "",
+    clip: str = "",
+    approximate: str = "0",
+    note: str = "",
+    parts: str = "",
+    phonology: str = "",
+) -> dict[str, str]:
     """A line of the table."""
-    return {"gloss": gloss, "kind": kind, "parts": parts, "words": words, "clip": clip,
-            "phonology": phonology, "approximate": approximate, "note": note}
+    return {
+        "gloss": gloss,
+        "kind": kind,
+        "parts": parts,
+        "words": words,
+        "clip": clip,
+        "phonology": phonology,
+        "approximate": approximate,
+        "note": note,
+    }
 
 
 def curate(entries: dict[str, dict[str, str]], lines: list[dict[str, str]], galt: list[str]) -> None:
@@ -93,7 +161,7 @@ def curate(entries: dict[str, dict[str, str]], lines: list[dict[str, str]], galt
             continue
         entry = entries.setdefault(gloss, row(gloss, "lexical", words=gloss.lower().replace("-", " ")))
         if line["parts"] or (line["phonology"] and not entry["clip"]):
-            entry["clip"] = entry["note"] = ""
+            entry.update(clip="", note="", approximate="0")
         for column in ("kind", "parts", "phonology", "approximate", "note"):
             entry[column] = line[column] or entry[column]
         if line["clip"].startswith("SG:"):
@@ -169,8 +237,11 @@ def main() -> None:
         writer.writerows(entries[g] for g in sorted(entries))
     temporary.replace(TABLE)
     kinds = [e["kind"] for e in entries.values()]
-    print({k: kinds.count(k) for k in sorted(set(kinds))}, "words:",
-          sum(len(e["words"].split("|")) for e in entries.values()))
+    print(
+        {k: kinds.count(k) for k in sorted(set(kinds))},
+        "words:",
+        sum(len(e["words"].split("|")) for e in entries.values()),
+    )
 
 
 if __name__ == "__main__":

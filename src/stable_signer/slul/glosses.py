@@ -72,8 +72,9 @@ class Glossary:
             file = Path(path) if path else resources.files("stable_signer.weights") / "glosses.csv"
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise StableSignerError(f"the glossary {where} cannot be read ({error}): reinstall stable-signer"
-                                    ) from error
+            raise StableSignerError(
+                f"the glossary {where} cannot be read ({error}): reinstall stable-signer"
+            ) from error
         return cls(_parse(text, where))
 
     def __contains__(self, gloss: object) -> bool:
@@ -115,6 +116,7 @@ class Glossary:
 
 def _parse(text: str, where: str) -> list[Entry]:
     """The entries of the table `text`, checked."""
+
     def fault(what: str) -> StableSignerError:
         return StableSignerError(f"the glossary {where} is broken: {what}; rebuild or reinstall it")
 
@@ -131,8 +133,14 @@ def _parse(text: str, where: str) -> list[Entry]:
         if line["kind"] not in ENTRY_KINDS or line["approximate"] not in ("0", "1"):
             raise fault(f"line {reader.line_num}: unknown kind {line['kind']!r} or approximate not 0 or 1")
         entries[gloss] = Entry(
-            gloss, line["kind"], tuple(line["parts"].split()), tuple(filter(None, line["words"].split("|"))),
-            line["clip"], line["phonology"], line["approximate"] == "1", line["note"],
+            gloss,
+            line["kind"],
+            tuple(line["parts"].split()),
+            tuple(filter(None, line["words"].split("|"))),
+            line["clip"],
+            line["phonology"],
+            line["approximate"] == "1",
+            line["note"],
         )
     for entry in entries.values():
         _check_parts(entry, entries, (), fault)

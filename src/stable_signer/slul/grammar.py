@@ -11,20 +11,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from stable_signer.slul import english as en
+from stable_signer.slul.items import PREDICATES, Item
 from stable_signer.slul.plan import Sign, Span
-from stable_signer.slul.reading import PREDICATES, Item
+from stable_signer.slul.tagging import asks
 
-NEGATIVE = frozenset({"NOT", "NONE", "NEVER", "NOTHING", "NOBODY", "CANNOT", "DONT-WANT", "NOT-YET", "REFUSE", "NO",
-                      "DONT-CARE", "DONT-MIND", "NEITHER"})
-FUSED = {("NOT", "WANT"): "DONT-WANT", ("CAN", "NOT"): "CANNOT", ("NOT", "CARE"): "DONT-CARE",
-         ("NOT", "MIND"): "DONT-MIND", ("NOT", "YET"): "NOT-YET"}
+NEGATIVE = frozenset(
+    {
+        "NOT",
+        "NONE",
+        "NEVER",
+        "NOTHING",
+        "NOBODY",
+        "CANNOT",
+        "DONT-WANT",
+        "NOT-YET",
+        "REFUSE",
+        "NO",
+        "DONT-CARE",
+        "DONT-MIND",
+        "NEITHER",
+    }
+)
+FUSED = {
+    ("NOT", "WANT"): "DONT-WANT",
+    ("CAN", "NOT"): "CANNOT",
+    ("NOT", "CARE"): "DONT-CARE",
+    ("NOT", "MIND"): "DONT-MIND",
+    ("NOT", "YET"): "NOT-YET",
+}
 """Two signs that ASL joins in one."""
-STATES = frozenset("HAVE WANT KNOW LIKE LOVE THINK FEEL NEED LIVE HOPE BELIEVE UNDERSTAND CAN MUST SHOULD WORK STAY HATE "
-                   "PREFER SEEM WISH OWE LOOK-LIKE".split())
+STATES = en.words("""
+    HAVE WANT KNOW LIKE LOVE THINK FEEL NEED LIVE HOPE BELIEVE UNDERSTAND CAN MUST SHOULD WORK STAY HATE
+    PREFER SEEM WISH OWE LOOK-LIKE
+""")
 """Verbs of lasting states: their past is told by PAST before the sentence, not by FINISH."""
-UNMARKED = frozenset("SAY SHOUT ASK ANSWER TELL EXPLAIN HAPPEN FORGET REMEMBER DECIDE FINISH START STOP BIRTH".split())
+UNMARKED = en.words("""
+    SAY SHOUT ASK ANSWER TELL EXPLAIN HAPPEN FORGET REMEMBER DECIDE FINISH START STOP BIRTH
+""")
 """Verbs whose past goes unmarked: telling verbs in a story, and events that are over by their meaning."""
 UNSIGNED = frozenset({"ART", "BE", "DO", "PERFECT", "TO", "SILENT", "THAT", "COMMA"})
 SUBJECT = frozenset({"ART", "DET", "POSS", "ADJ", "NUM", "NOUN", "NAME", "X"})
@@ -93,9 +119,16 @@ def _cut(clause: Clause) -> Iterable[Clause]:
     for index in range(1, len(items)):
         before, after = items[start:index], items[index:]
         item = items[index]
-        if item.tag == "IF" and items[index - 1].tag == "VERB" and _asks(items[index - 1]):
-            continue                                            # "ask if" is whether, not a condition
-        joined = item.tag == "CONJ" and _predicate(before) and _clause_follows(after[1:])
+        if item.tag == "IF" and asks(items[index - 1]):
+            continue  # "ask if" is whether, not a condition
+        joined = (
+            item.tag == "CONJ"
+            and _predicate(before)
+            and (
+                _clause_follows(after[1:])
+                or (after[1:] and after[1].tag == "VERB" and _timed(before) and _timed(after))
+            )
+        )
         opened = item.tag in ("IF", "WHEN", "SUB") and _predicate(before)
         closed = items[start].tag in ("IF", "WHEN") and _main_begins(before, after)
         if joined or opened or closed:
@@ -104,8 +137,8 @@ def _cut(clause: Clause) -> Iterable[Clause]:
     yield Clause(items[start:], pause=broken)
 
 
-def _asks(item: Item) -> bool:
-    return bool(en.ASKING_VERBS & {item.word, *en.lemmas(item.word).get("VERB", ())})
+def _timed(items: list[Item]) -> bool:
+    return any(i.tag == "TIME" or i.unit for i in items)
 
 
 def _predicate(items: list[Item]) -> bool:
@@ -114,21 +147,44 @@ def _predicate(items: list[Item]) -> bool:
 
 def _clause_follows(items: list[Item]) -> bool:
     """Whether a subject and a predicate follow, as after a conjunction that joins clauses."""
-    return bool(items) and items[0].tag != "VERB" and _predicate(items[1:6]) and (
-        items[0].word in en.SUBJECTS or items[0].tag in ("NAME", "ART", "POSS", "DET", "WH", "IF", "WHEN", "NOUN", "TIME",
-                                                         "SILENT", "BE", "DO"))
+    return (
+        bool(items)
+        and items[0].tag != "VERB"
+        and _predicate(items[1:6])
+        and (
+            items[0].word in en.SUBJECTS
+            or items[0].tag
+            in ("NAME", "ART", "POSS", "DET", "WH", "IF", "WHEN", "NOUN", "TIME", "SILENT", "BE", "DO")
+        )
+    )
 
 
 def _main_begins(before: list[Item], after: list[Item]) -> bool:
     """Whether the main clause begins here in "if it rains I will stay", written without a comma."""
-    if not _predicate(before[1:]) or before[-1].tag in ("PREP", "CONJ", "ART", "POSS", "DET", "TO", "BE", "MODAL", "DO"):
+    if not _predicate(before[1:]) or before[-1].tag in (
+        "PREP",
+        "CONJ",
+        "ART",
+        "POSS",
+        "DET",
+        "TO",
+        "BE",
+        "MODAL",
+        "DO",
+    ):
         return False
     if after[0].tag == "CONJ":
         return after[0].word == "then"
-    subject = after[0].word in en.SUBJECTS and after[0].tag == "PRON" and not (
-        before[-1].tag == "VERB" and before[-1].word in en.SPEECH_VERBS)
-    return (subject and _predicate(after[1:4])) or after[0].tag == "WH" or (
-        after[0].tag in ("MODAL", "DO") and before[-1].tag not in ("PRON", "NOUN", "NAME", "NOT"))
+    subject = (
+        after[0].word in en.SUBJECTS
+        and after[0].tag == "PRON"
+        and not (before[-1].tag == "VERB" and before[-1].word in en.SPEECH_VERBS)
+    )
+    return (
+        (subject and _predicate(after[1:4]))
+        or after[0].tag == "WH"
+        or (after[0].tag in ("MODAL", "DO") and before[-1].tag not in ("PRON", "NOUN", "NAME", "NOT"))
+    )
 
 
 def _kind(clause: Clause) -> str:
@@ -143,7 +199,11 @@ def _question_tag(found: list[Clause], question: bool, sign: Maker) -> None:
     if not question or len(found) < 2:
         return
     tag = found[-1].items
-    if tag[0].tag in PREDICATES and len(tag) <= 3 and all(i.tag in (*PREDICATES, "NOT", "PRON", "SILENT") for i in tag):
+    if (
+        tag[0].tag in PREDICATES
+        and len(tag) <= 3
+        and all(i.tag in (*PREDICATES, "NOT", "PRON", "SILENT") for i in tag)
+    ):
         text = " ".join(i.text for i in tag)
         found[-1] = Clause([Item(text, text.lower(), "X", [sign("RIGHT", text)])], "main", True)
 
@@ -156,8 +216,10 @@ def _merge(found: list[Clause]) -> list[Clause]:
         if clause.kind != "main" or clause.has_predicate() or any(i.tag == "X" for i in clause.items):
             out.append(clause)
         elif following is not None and following.has_predicate() and (not out or out[-1].kind == "aside"):
-            times = all(i.tag in ("TIME", "PREP", "SILENT", "ART", "DET", "NUM", "ADV", "CONJ") or i.unit
-                        for i in clause.items)
+            times = all(
+                i.tag in ("TIME", "PREP", "SILENT", "ART", "DET", "NUM", "ADV", "CONJ") or i.unit
+                for i in clause.items
+            )
             if times and following.kind == "main":
                 following.items[:0] = clause.items
                 following.pause = clause.pause
@@ -220,8 +282,14 @@ def _take_times(items: list[Item], sign: Maker) -> list[Item]:
         group = [i for i in group if i.tag not in UNSIGNED and i.signs]
         # "The meeting is on Monday at 3": a time that is the predicate stays where it is.
         copula = next((k for k, i in enumerate(items[:index]) if i.tag == "BE"), None)
-        if copula is not None and not any(i.tag == "VERB" for i in items) and all(
-                i.tag in ("TIME", "SILENT", "PREP", "NUM", "ART", "NOT") or i.unit for i in items[copula + 1 :]):
+        if (
+            copula is not None
+            and not any(i.tag == "VERB" for i in items)
+            and all(
+                i.tag in ("TIME", "SILENT", "PREP", "NUM", "ART", "NOT") or i.unit
+                for i in items[copula + 1 :]
+            )
+        ):
             items[index : index + length] = group
             index += len(group)
             continue
@@ -238,10 +306,26 @@ def _adverbial(items: list[Item], index: int, length: int) -> bool:
         return False
     if before is None:
         return True
-    if before.word in ("since", "until", "till", "before", "after", "from", "for", "by", "to", "of", "than", "about"):
+    if before.word in (
+        "since",
+        "until",
+        "till",
+        "before",
+        "after",
+        "from",
+        "for",
+        "by",
+        "to",
+        "of",
+        "than",
+        "about",
+    ):
         return False
-    return items[index].tag == "TIME" or items[index].word in TIME_PREPOSITIONS or before.tag not in (
-        "POSS", "VERB", "ADJ", "PREP")
+    return (
+        items[index].tag == "TIME"
+        or items[index].word in TIME_PREPOSITIONS
+        or before.tag not in ("POSS", "VERB", "ADJ", "PREP")
+    )
 
 
 def _time_length(items: list[Item], start: int) -> int:
@@ -249,18 +333,24 @@ def _time_length(items: list[Item], start: int) -> int:
     index = start
     if items[index].word in TIME_PREPOSITIONS and index + 1 < len(items):
         rest = index + 1
-        while rest < len(items) and items[rest].tag in ("ART", "NUM") or (
-                rest < len(items) and items[rest].word in en.TIME_MODIFIERS | {"that", "late", "early"}):
+        while (rest < len(items) and items[rest].tag in ("ART", "NUM")) or (
+            rest < len(items) and items[rest].word in en.TIME_MODIFIERS | {"that", "late", "early"}
+        ):
             rest += 1
-        if rest < len(items) and (items[rest].unit or items[rest].tag == "TIME") and not (
-                rest + 1 < len(items) and items[rest + 1].tag == "POSS"):
+        if (
+            rest < len(items)
+            and (items[rest].unit or items[rest].tag == "TIME")
+            and not (rest + 1 < len(items) and items[rest + 1].tag == "POSS")
+        ):
             return rest + 1 - start + _time_length_more(items, rest + 1)
         return 0
     if items[index].tag == "TIME":
         return 1 + _time_length_more(items, index + 1)
-    while index < len(items) and (items[index].tag in ("ART", "NUM", "DET") or items[index].word in en.TIME_MODIFIERS):
+    while index < len(items) and (
+        items[index].tag in ("ART", "NUM", "DET") or items[index].word in en.TIME_MODIFIERS
+    ):
         index += 1
-    if index < len(items) and items[index].unit:
+    if index < len(items) and (items[index].unit or items[index].tag == "TIME"):
         ago = index + 1 < len(items) and items[index + 1].word in ("ago", "later", "earlier")
         if ago:
             return index + 2 - start
@@ -290,8 +380,12 @@ def _take_wh(items: list[Item], lead: list[Item]) -> list[Item]:
     group = items[first:last]
     del items[first:last]
     # "what time", "what color": the noun goes with its question word, other nouns stay in front as the topic.
-    if items[first:first + 1] and items[first].tag == "NOUN" and items[first].word in ("time", "color", "colour", "day",
-                                                                                       "kind", "size") and first == place:
+    if (
+        items[first : first + 1]
+        and items[first].tag == "NOUN"
+        and items[first].word in ("time", "color", "colour", "day", "kind", "size")
+        and first == place
+    ):
         group.insert(0, items.pop(first))
     return group
 
@@ -321,15 +415,23 @@ def _join_negation(items: list[Item], sign: Maker) -> list[Item]:
     """Join CAN NOT, NOT WANT, NOT ... YET into the one sign they have."""
     out = list(items)
     signed = [i for i in out if i.tag not in UNSIGNED and i.signs]
-    for left, right in zip(signed, signed[1:], strict=False):
+    for left, right in pairwise(signed):
         fused = FUSED.get((left.gloss, right.gloss))
         if fused and right.tag in ("NOT", "VERB", "ADV") and left in out and right in out:
             text = left.text if left.text == right.text else f"{left.text} {right.text}".strip()
             position = out.index(left)
-            out[position] = Item(text, left.word, "NOT" if right.tag == "ADV" else "VERB", [sign(fused, text)])
+            out[position] = Item(
+                text, left.word, "NOT" if right.tag == "ADV" else "VERB", [sign(fused, text)]
+            )
             out.remove(right)
-    for left, right in zip(signed, signed[1:], strict=False):
-        if left.gloss == "NOT" and right.word == "have to":     # no duty is NOT NEED, not a ban
+    for left, right in pairwise(signed):
+        if left.word == "there" and left.gloss == "HAVE" and right.gloss == "NOT":
+            a, b = out.index(left), out.index(right)
+            out[a], out[b] = right, left
+        if left.gloss == "NOT" and right.gloss == "WILL":
+            a, b = out.index(left), out.index(right)
+            out[a], out[b] = right, left
+        if left.gloss == "NOT" and right.word == "have to":  # no duty is NOT NEED, not a ban
             right.signs = [sign("NEED", right.text)]
     yet = next((i for i in out if i.word == "yet" and i.signs), None)
     denied = next((i for i in out if i.gloss == "NOT"), None)
@@ -342,8 +444,11 @@ def _join_negation(items: list[Item], sign: Maker) -> list[Item]:
 def _only_do(items: list[Item]) -> bool:
     """Whether "do" is the clause's only verb and has no object: what do you do."""
     verbs = [i for i in items if i.tag == "VERB"]
-    return len(verbs) == 1 and "do" in {verbs[0].word, *en.lemmas(verbs[0].word).get("VERB", ())} and not any(
-        i.tag in ("NOUN", "NAME", "DET") for i in items[items.index(verbs[0]) + 1 :])
+    return (
+        len(verbs) == 1
+        and "do" in {verbs[0].word, *en.lemmas(verbs[0].word).get("VERB", ())}
+        and not any(i.tag in ("NOUN", "NAME", "DET") for i in items[items.index(verbs[0]) + 1 :])
+    )
 
 
 def _light_verbs(items: list[Item]) -> None:
@@ -381,19 +486,32 @@ def _tense(clause: Clause, items: list[Item], times: list[Item], said: Discourse
     perfect = next((i for i in items if i.tag == "PERFECT"), None)
     did = next((i for i in items if i.tag == "DO" and i.word == "did"), None)
     was = next((i for i in items if i.tag == "BE" and i.word in en.PAST_BE), None)
-    past = did or was or (verb if verb and en.verb_form(verb.word.split()[0]) == "past" and (
-        verb.word.split()[0] not in en.MODALS) and not perfect and not any(
-        i.tag in ("MODAL", "BE") for i in items) else None)
+    past = (
+        did
+        or was
+        or (
+            verb
+            if verb
+            and en.verb_form(verb.word.split()[0]) == "past"
+            and (verb.word.split()[0] not in en.MODALS)
+            and not perfect
+            and not any(i.tag in ("MODAL", "BE") for i in items)
+            else None
+        )
+    )
     negated = any(i.gloss in NEGATIVE for i in items)
     signed = {i.gloss for i in items}
     if times or any(i.tag == "TIME" for i in items):
         said.time_known = True
-    if clause.kind in ("if", "aside", "topic") or {"FINISH", "ALREADY", "RECENT", "WILL", "AGO", "PAST"} & signed:
+    if (
+        clause.kind in ("if", "aside", "topic")
+        or {"FINISH", "ALREADY", "RECENT", "WILL", "AGO", "PAST"} & signed
+    ):
         return
     if verb and verb.gloss in UNMARKED:
         return
-    going_on = verb and en.verb_form(verb.word) == "ing"        # has been learning: it still goes on
-    if perfect and not negated and verb and not going_on:
+    going_on = verb and en.verb_form(verb.word) == "ing"  # has been learning: it still goes on
+    if perfect and not negated and verb and not going_on and verb.gloss not in STATES:
         items.insert(items.index(verb), Item(perfect.text, "finish", "ADV", [sign("FINISH", perfect.text)]))
     elif past and not said.time_known:
         said.time_known = True
@@ -422,13 +540,18 @@ def spans_of(clause: Clause, ordered: list[Item], fronted: list[Item], first: in
     elif clause.kind in ("when", "topic"):
         spans.append(Span("topic", first, last))
     elif asked:
-        spans.append(Span("wh-question" if any(i.tag == "WH" for i in ordered) else "yes-no-question", first, last))
+        spans.append(
+            Span("wh-question" if any(i.tag == "WH" for i in ordered) else "yes-no-question", first, last)
+        )
     moved = [(a, b) for i, a, b in places if i in fronted]
     if moved and clause.kind == "main":
         spans.append(Span("topic", moved[0][0], moved[-1][1]))
-    denied = next(((k, a) for k, (i, a, _) in enumerate(places) if any(s.gloss in NEGATIVE for s in i.signs)), None)
+    denied = next(
+        ((k, a) for k, (i, a, _) in enumerate(places) if any(s.gloss in NEGATIVE for s in i.signs)), None
+    )
     if denied:
         place, start = denied
+        start += next(k for k, s in enumerate(places[place][0].signs) if s.gloss in NEGATIVE)
         if places[place][0].gloss == "NONE" and place:
             start = places[place - 1][1]
         end = next((a - 1 for i, a, _ in places[place + 1 :] if i.tag == "WH" and asked), last)

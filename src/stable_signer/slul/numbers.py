@@ -13,14 +13,32 @@ MONTHS = ("JAN", "FEB", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUG", "SEPT", 
 MONTH_NAMES = {
     name: index
     for index, names in enumerate(
-        ("january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul", "august aug",
-         "september sept sep", "october oct", "november nov", "december dec"), start=1)
+        (
+            "january jan",
+            "february feb",
+            "march mar",
+            "april apr",
+            "may",
+            "june jun",
+            "july jul",
+            "august aug",
+            "september sept sep",
+            "october oct",
+            "november nov",
+            "december dec",
+        ),
+        start=1,
+    )
     for name in names.split()
 }
 ORDINALS = ("FIRST", "SECOND", "THIRD", "FOURTH", "FIFTH", "SIXTH", "SEVENTH", "EIGHTH", "NINTH", "TENTH")
-_ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-         "seventeen eighteen nineteen").split()
-_TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_SMALL = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+    sixteen seventeen eighteen nineteen
+"""
+_ONES = _SMALL.split()
+_DECADES = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {w: 10 * i for i, w in enumerate(_DECADES.split(), 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _LARGEST = 10**12
 CURRENCIES = {"$": "DOLLAR", "€": "EURO", "£": "POUND", "¥": "YEN"}
@@ -59,7 +77,7 @@ def year(value: int) -> tuple[str, ...]:
 
 
 def decimal(text: str) -> tuple[str, ...]:
-    """A written number: commas grouped, POINT before decimals, which are signed one by one: 3.14 -> 3 POINT 1 4.
+    """A written number: commas grouped, PERIOD before decimals, which are signed one by one: 3.14 -> 3 PERIOD 1 4.
 
     Numbers with a leading zero, more than twelve digits or several points are signed digit by digit.
     """
@@ -71,7 +89,7 @@ def decimal(text: str) -> tuple[str, ...]:
     else:
         out = cardinal(int(whole)) if whole else ()
     for group in groups:
-        out = (*out, "POINT", *digits(group))
+        out = (*out, "PERIOD", *digits(group))
     return (*sign, *out)
 
 

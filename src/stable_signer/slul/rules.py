@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from stable_signer.errors import StableSignerError
 from stable_signer.slul.glosses import Glossary
 from stable_signer.slul.grammar import Clause, Discourse, clauses, order, spans_of
+from stable_signer.slul.items import PREDICATES, entry_sign, override, pause
 from stable_signer.slul.plan import LANGUAGES, Draft, Sign, Span
-from stable_signer.slul.reading import PREDICATES, Reader, entry_sign, override, pause
+from stable_signer.slul.reading import Reader
 from stable_signer.slul.tokens import Token, letters, sentences, tokenise
 
 LONGEST_TEXT = 20_000
@@ -33,7 +34,9 @@ class RulePlanner:
         in the text can be signed. What cannot be signed beside other words is listed in `dropped`.
         """
         if language not in LANGUAGES:
-            raise StableSignerError(f"the language {language!r} is unknown: use one of {', '.join(LANGUAGES)}")
+            raise StableSignerError(
+                f"the language {language!r} is unknown: use one of {', '.join(LANGUAGES)}"
+            )
         if not text.strip():
             raise StableSignerError("the text is empty: write at least one word to sign")
         if len(text) > LONGEST_TEXT:
@@ -60,9 +63,18 @@ class RulePlanner:
             counts.append((surface, len(made)))
         if not any(s.kind != "pause" for s in signs):
             what = f": {', '.join(dict.fromkeys(dropped))}" if dropped else ""
-            raise StableSignerError(f"nothing in the text can be signed{what[:80]}; write words in Latin letters")
-        return Draft(text=text, language=language, signs=tuple(signs), spans=tuple(spans), sentences=tuple(counts),
-                     notes=tuple(self._notes(signs, language)), dropped=tuple(dropped))
+            raise StableSignerError(
+                f"nothing in the text can be signed{what[:80]}; write words in Latin letters"
+            )
+        return Draft(
+            text=text,
+            language=language,
+            signs=tuple(signs),
+            spans=tuple(spans),
+            sentences=tuple(counts),
+            notes=tuple(self._notes(signs, language)),
+            dropped=tuple(dropped),
+        )
 
     def _sign(self, gloss: str, text: str) -> Sign:
         return entry_sign(self.glossary, self.glossary.entry(gloss), text)
@@ -72,6 +84,8 @@ class RulePlanner:
         question = any(t.kind == "end" and "?" in t.text for t in tokens[-2:])
         shout = any(t.kind == "end" and "!" in t.text for t in tokens[-1:])
         items = Reader(self.glossary, tokens, question).items()
+        if not items:
+            return [], []
         found = clauses(items, question, self._sign)
         signs: list[Sign] = []
         spans: list[Span] = []
@@ -103,19 +117,37 @@ class RulePlanner:
                 signs.append(pause(CLAUSE_PAUSE))
             elif spelled := letters(token.text, "gsg"):
                 if spelled.isdigit():
-                    signs.append(Sign(spelled, "number", source="composed", approximate=True, text=token.text,
-                                      parts=tuple(spelled)))
+                    signs.append(
+                        Sign(
+                            spelled,
+                            "number",
+                            source="composed",
+                            approximate=True,
+                            text=token.text,
+                            parts=tuple(spelled),
+                        )
+                    )
                 else:
-                    signs.append(Sign(f"fs-{spelled}", "fingerspelled", source="alphabet", approximate=True,
-                                      text=token.text, parts=tuple(spelled)))
+                    signs.append(
+                        Sign(
+                            f"fs-{spelled}",
+                            "fingerspelled",
+                            source="alphabet",
+                            approximate=True,
+                            text=token.text,
+                            parts=tuple(spelled),
+                        )
+                    )
         while signs and signs[-1].kind == "pause":
             signs.pop()
         return signs, []
 
     def _notes(self, signs: Sequence[Sign], language: str) -> Iterable[str]:
         if language == "gsg":
-            yield ("German Sign Language has no lexicon here yet: every word is spelled in the order of the text, with "
-                   "the handshapes of the American alphabet and digits; this is not DGS")
+            yield (
+                "German Sign Language has no lexicon here yet: every word is spelled in the order of the text, with "
+                "the handshapes of the American alphabet and digits; this is not DGS"
+            )
             return
         for gloss in dict.fromkeys(s.gloss for s in signs if s.approximate and s.gloss in self.glossary):
             note = self.glossary.entry(gloss).note or "built from its phonology"
@@ -127,7 +159,7 @@ def _asked(found: Sequence[Clause]) -> int:
     main = [k for k, c in enumerate(found) if c.kind == "main"] or [len(found) - 1]
     for k in reversed(main):
         tags = [i.tag for i in found[k].items if i.tag not in ("CONJ", "INTJ", "TIME", "PREP", "ADV")]
-        if "WH" in tags or tags[:1] and tags[0] in PREDICATES - {"VERB"}:
+        if "WH" in tags or (tags[:1] and tags[0] in PREDICATES - {"VERB"}):
             return k
     return main[-1]
 

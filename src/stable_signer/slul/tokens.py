@@ -8,23 +8,53 @@ from dataclasses import dataclass
 
 from stable_signer.errors import StableSignerError
 
-TITLES = {"dr": "doctor", "mr": "mr", "mrs": "mrs", "ms": "ms", "prof": "professor", "st": "st", "jr": "jr",
-          "sr": "sr", "vs": "against", "etc": "etc", "approx": "about", "dept": "department", "gov": "government",
-          "sen": "senator", "rev": "reverend", "mt": "mt", "ave": "avenue", "blvd": "boulevard", "inc": "inc"}
+TITLES = {
+    "dr": "doctor",
+    "mr": "mr",
+    "mrs": "mrs",
+    "ms": "ms",
+    "prof": "professor",
+    "st": "st",
+    "jr": "jr",
+    "sr": "sr",
+    "vs": "against",
+    "etc": "etc",
+    "approx": "about",
+    "dept": "department",
+    "gov": "government",
+    "sen": "senator",
+    "rev": "reverend",
+    "mt": "mt",
+    "ave": "avenue",
+    "blvd": "boulevard",
+    "inc": "inc",
+}
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _HALF = r"[ap]\.?m\b\.?"
 PATTERNS = (
     ("override", r"\[\[[^\[\]]*\]\]"),
     ("email", r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
-    ("url", r"(?:https?://|www\.)[^\s<>\"]*[\w/]"
-            r"|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|info|tv)\b(?:/[\w/.-]*\w)?"),
-    ("phone", r"(?:\+?\d{1,3}[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}(?!\d)"
-              r"|(?<![\d-])\d{3}-\d{4}(?![\d-])"),
+    (
+        "url",
+        r"(?:https?://|www\.)[^\s<>\"]*[\w/]"
+        r"|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|info|tv)\b(?:/[\w/.-]*\w)?",
+    ),
+    (
+        "phone",
+        r"(?:\+?\d{1,3}[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}(?!\d)"
+        r"|(?<![\d-])\d{3}-\d{4}(?![\d-])",
+    ),
     ("date", r"\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})(?!\d)|\d{4}-\d{1,2}-\d{1,2}(?!\d)"),
-    ("time", rf"(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)(?!\d)(?:\s?(?P<half>{_HALF}))?"
-             rf"|(?P<hour_only>\d{{1,2}})\s?(?P<half_only>{_HALF})|(?P<sharp>\d{{1,2}})\s?o['’]clock\b"),
-    ("money", rf"(?P<currency>[$€£¥])\s?(?P<amount>{_NUMBER}(?:\.\d+)?)"
-              r"(?:\s?(?P<scale>hundred|thousand|million|billion)\b)?"),
+    (
+        "time",
+        rf"(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)(?!\d)(?:\s?(?P<half>{_HALF}))?"
+        rf"|(?P<hour_only>\d{{1,2}})\s?(?P<half_only>{_HALF})|(?P<sharp>\d{{1,2}})\s?o['’]clock\b",
+    ),
+    (
+        "money",
+        rf"(?P<currency>[$€£¥])\s?(?P<amount>{_NUMBER}(?:\.\d+)?)"
+        r"(?:\s?(?P<scale>hundred|thousand|million|billion)\b)?",
+    ),
     ("percent", rf"(?P<rate>{_NUMBER}(?:\.\d+)?)\s?%"),
     ("ordinal", r"(?P<rank>\d{1,3})(?:st|nd|rd|th)\b"),
     ("fraction", r"(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\d/])"),
@@ -32,8 +62,11 @@ PATTERNS = (
     ("title", r"\b(?:" + "|".join(TITLES) + r")\.(?=\s|$|,)"),
     ("dotted", r"\b(?:[^\W\d_]\.){2,}(?:[^\W\d_]\b)?"),
     # Letters and digits with marks that combine, then '... and -... that go on with letters or digits.
-    ("word", r"[^\W_][^\W_\u0300-\u036f]*(?:[\u0300-\u036f]+[^\W_]*)*"
-             r"(?:['’\u2010\u2011-][^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*)*(?:(?<=s)['’](?!\w))?"),
+    (
+        "word",
+        r"[^\W_][^\W_\u0300-\u036f]*(?:[\u0300-\u036f]+[^\W_]*)*"
+        r"(?:['’\u2010\u2011-][^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*)*(?:(?<=s)['’](?!\w))?",
+    ),
     ("end", r"[.!?…]+(?!(?-i:[a-z0-9]))"),
     ("comma", r"[,;:]|--+|[—–]|\s-\s|[()]"),
     ("break", r"\n\s*\n\s*"),
@@ -60,8 +93,22 @@ def letters(text: str, language: str = "ase") -> str:
     """
     if language == "gsg":
         text = re.sub("[äöüÄÖÜ]", lambda m: {"ä": "ae", "ö": "oe", "ü": "ue"}[m[0].lower()], text)
-    for old, new in (("ß", "ss"), ("ø", "o"), ("Ø", "O"), ("æ", "ae"), ("Æ", "AE"), ("œ", "oe"), ("Œ", "OE"), ("ł", "l"),
-                     ("Ł", "L"), ("đ", "d"), ("Đ", "D"), ("ð", "d"), ("þ", "th"), ("ı", "i")):
+    for old, new in (
+        ("ß", "ss"),
+        ("ø", "o"),
+        ("Ø", "O"),
+        ("æ", "ae"),
+        ("Æ", "AE"),
+        ("œ", "oe"),
+        ("Œ", "OE"),
+        ("ł", "l"),
+        ("Ł", "L"),
+        ("đ", "d"),
+        ("Đ", "D"),
+        ("ð", "d"),
+        ("þ", "th"),
+        ("ı", "i"),
+    ):
         text = text.replace(old, new)
     out = []
     for char in unicodedata.normalize("NFKD", text):
@@ -125,15 +172,52 @@ def sentences(tokens: list[Token]) -> list[list[Token]]:
         out[-1].append(token)
         mild = token.text in ("...", "…", "..") and following is not None and following.text[:1].islower()
         # A quotation that ends with ! or ? inside a sentence goes on in lower case: "Stop!" she said.
-        quoted = token.kind == "end" and "." not in token.text and following is not None and following.text[:1].islower()
-        if token.kind == "end" and not mild and not quoted:
-            out.append([])
-        elif token.text.endswith(".") and following is not None and (
+        quoted = (
+            token.kind == "end"
+            and "." not in token.text
+            and following is not None
+            and following.text[:1].islower()
+        )
+        if (token.kind == "end" and not mild and not quoted) or (
+            token.text.endswith(".")
+            and following is not None
+            and (
                 (token.kind == "dotted" and following.text in _STARTERS)
-                or (token.kind == "time" and following.text[:1].isupper())):
+                or (token.kind == "time" and following.text[:1].isupper())
+            )
+        ):
             out.append([])
     return [s for s in out if any(t.kind not in ("end", "comma") for t in s)]
 
 
-_STARTERS = {"I", "He", "She", "It", "We", "They", "You", "The", "A", "An", "My", "His", "Her", "Our", "This", "That",
-             "What", "Where", "When", "Why", "Who", "How", "Is", "Are", "Do", "Does", "Did", "Then", "But"}
+_STARTERS = {
+    "I",
+    "He",
+    "She",
+    "It",
+    "We",
+    "They",
+    "You",
+    "The",
+    "A",
+    "An",
+    "My",
+    "His",
+    "Her",
+    "Our",
+    "This",
+    "That",
+    "What",
+    "Where",
+    "When",
+    "Why",
+    "Who",
+    "How",
+    "Is",
+    "Are",
+    "Do",
+    "Does",
+    "Did",
+    "Then",
+    "But",
+}
