@@ -23,7 +23,7 @@ from stable_signer.slp_moe.clearance import keep_clear, kinematics, move_wrist
 from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, path, rest_quaternions
 from stable_signer.slp_moe.nonmanual import add_nonmanuals
-from stable_signer.slp_moe.schedule import LEAD_OUT, LONGEST_PLAN, RETURN, Stroke, relax, strokes, travel_time
+from stable_signer.slp_moe.schedule import LEAD_OUT, LONGEST_PLAN, RETURN, RISE, Stroke, relax, strokes, travel_time
 from stable_signer.slul.plan import Plan
 
 WAIT = 0.9  # seconds a limb waits where it is before it sinks to rest
@@ -247,7 +247,7 @@ class _Track:
         if before is None:
             assert after is not None
             arrive = CARRY * after.velocity(last=False)
-            rise = self._seconds(self.rest, after.path[0], RETURN)
+            rise = self._seconds(self.rest, after.path[0], RISE)
             return [_Move(after.start - rise, after.start, self.rest, after.path[0], still, arrive)]
         leave = CARRY * before.velocity(last=True)
         if after is None:
@@ -256,7 +256,7 @@ class _Track:
         arrive = CARRY * after.velocity(last=False)
         gap = after.start - before.end
         direct = self._seconds(before.path[-1], after.path[0], 0.0)
-        away = self._seconds(before.path[-1], self.rest, RETURN) + self._seconds(self.rest, after.path[0], RETURN)
+        away = self._seconds(before.path[-1], self.rest, RETURN) + self._seconds(self.rest, after.path[0], RISE)
         if gap > max(away + 0.2, WAIT):
             return self._moves(before, None) + self._moves(None, after)
         if gap <= 1.4 * direct + 0.1:

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from stable_signer.body import rotation
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.lexicon import Lexicon, Prototype
-from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, end_pose, rest_quaternions, start_pose
+from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, end_pose, path, rest_quaternions, start_pose
 from stable_signer.slul.plan import Draft, Nonmanual, Plan, Sentence, Sign
 
 LEAD_IN = 0.12  # stillness before the hands rise, seconds
 LEAD_OUT = 0.30  # stillness after the hands are back at rest
-RETURN = 0.60  # from the last sign back to rest
-SHORTEST_STROKE, LONGEST_STROKE = 0.24, 1.10
-CITATION = 0.80  # of a dictionary form's length that is left in a sentence
+RISE, RETURN = 0.50, 0.60  # at least, from rest to a sign and back to rest
+SHORTEST_STROKE = 0.24
+CITATION = 0.45  # share of a dictionary form's length beyond the shortest stroke that is left in a sentence
+LONGEST_STROKE = 0.90
 SHORTEST_GAP = 0.14
 SENTENCE_HOLD = 0.15  # the last sign of a sentence is held
 LONGEST_PLAN = 3600.0  # seconds: beyond this a plan is surely a mistake
@@ -154,6 +156,8 @@ class _Clock:
         for limb, joints in LIMBS.items():
             if prototype.uses(limb):
                 needed = travel_time(self.pose[limb], pose[list(joints)], SPEED_LIMITS[list(joints)])
+                if not self.started:
+                    needed = max(needed, RISE)
                 earliest = max(earliest, self.free[limb] + needed / min(self.speed, 1.0))
         return earliest
 
@@ -193,4 +197,14 @@ def stroke_length(prototype: Prototype) -> float:
     """Seconds that a prototype's stroke takes in a sentence at speed 1."""
     if prototype.source != "lexicon":  # built by rule: its length is already meant for sentences
         return prototype.duration
-    return float(np.clip(prototype.duration * CITATION, SHORTEST_STROKE, LONGEST_STROKE))
+    shortened = SHORTEST_STROKE + CITATION * max(prototype.duration - SHORTEST_STROKE, 0.0)
+    return max(min(shortened, LONGEST_STROKE), _fastest(prototype))
+
+
+@lru_cache(maxsize=4096)
+def _fastest(prototype: Prototype) -> float:
+    """Seconds in which the stroke can be made with every joint within its limit (SPEED_LIMITS)."""
+    q = path(prototype)
+    step = min(3, len(q) - 1)  # over three frames, and nine tenths of them: single frames carry tracking noise
+    turns = rotation.turn_between(q[:-step], q[step:]) / step  # (T - step, J) radians a frame
+    return float((np.quantile(turns, 0.9, axis=0) / SPEED_LIMITS).max()) * (len(q) - 1)
