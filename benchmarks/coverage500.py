@@ -2,8 +2,8 @@
 
     python benchmarks/coverage500.py [--json coverage500.json]
 
-The list (coverage500.txt) holds the gloss names of ASL-LEX 2.0 (Sehyr, Caselli, Cohen-Goldberg and Emmorey 2021) by
-rated frequency. A gloss is looked up under its own name: "dont know" is DONT-KNOW.
+The list (coverage500.txt) holds the gloss names of ASL-LEX 2.0 (Sehyr, Caselli, Cohen-Goldberg and
+Emmorey 2021) by rated frequency. A gloss is looked up under its own name: "dont know" is DONT-KNOW.
 """
 
 from __future__ import annotations

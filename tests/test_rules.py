@@ -171,7 +171,7 @@ def test_bad_input_is_one_clear_sentence(text: str, language: str, message: str)
     assert "\n" not in str(error.value)
 
 
-# -- any text ---------------------------------------------------------------------------------------------------------
+# -- any text --------------------------------------------------------------------------------------
 
 VOCABULARY = """
     the a cat dog I you he she it they is are was have has do did not don't can't won't will would to of

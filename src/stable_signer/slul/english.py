@@ -262,7 +262,7 @@ SENSES = {
     ("order", "VERB"): "ORDER",
     ("save", "VERB"): "SAVE",
 }
-"""(lemma, part of speech) -> the gloss of that sense; "" means that no sign has the sense: the word is spelled."""
+"""(lemma, part of speech) -> the gloss of that sense; "" when no sign has it: the word is spelled."""
 
 # Derived forms: (ending, what replaces it), tried in order when a word and its lemmas are unknown.
 SUFFIXES = (
@@ -292,12 +292,11 @@ SUFFIXES = (
 )
 NEGATIVE_PREFIXES = ("un", "in", "im", "dis", "non", "non-", "ir", "il")
 
-
 AUXILIARIES = BE | DO | HAVE | frozenset(MODALS)
 CLOSED = (
-    ARTICLES | AUXILIARIES | NEGATIONS | DETERMINERS | CONJUNCTIONS | CONDITIONALS | TIME_CLAUSES | SUBORDINATORS
-    | PREPOSITIONS | SILENT_PREPOSITIONS | INTERJECTIONS | TIME_WORDS | frozenset(WH) | frozenset(PRONOUNS)
-    | frozenset(POSSESSIVES)
+    ARTICLES | AUXILIARIES | NEGATIONS | DETERMINERS | CONJUNCTIONS | CONDITIONALS | TIME_CLAUSES
+    | SUBORDINATORS | PREPOSITIONS | SILENT_PREPOSITIONS | INTERJECTIONS | TIME_WORDS | frozenset(WH)
+    | frozenset(PRONOUNS) | frozenset(POSSESSIVES)
 )  # fmt: skip
 """Words that are never names, unless FIRST_NAMES has them."""
 

@@ -1,10 +1,11 @@
 """From items to ASL: clauses, the order of their signs, and the spans of face and head grammar over them.
 
-The order follows what native signers do in NCSLGR (1,614 utterances), counted before it was written: NOT stands
-before the predicate (100 of 111) and so do FINISH (66 of 99) and FUTURE (64 of 84); wh-signs are last (50 of 107);
-time signs stand first more often than last (42 against 29, 23 between); articles and `of`, `at`, `to` are rarely
-signed, `and` in 33 of 325 sentences, `in`, `on`, `for`, `but` in about half. What needs more than word order (role
-shift, classifiers, places in space, relative clauses) is not attempted.
+The order follows what native signers do in NCSLGR (1,614 utterances), counted before it was written: NOT
+stands before the predicate (100 of 111) and so do FINISH (66 of 99) and FUTURE (64 of 84); wh-signs are
+last (50 of 107); time signs stand first more often than last (42 against 29, 23 between); articles and
+`of`, `at`, `to` are rarely signed, `and` in 33 of 325 sentences, `in`, `on`, `for`, `but` in about half.
+What needs more than word order (role shift, classifiers, places in space, relative clauses) is not
+attempted.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Discourse:
     time_known: bool = False
 
 
-# -- clauses --------------------------------------------------------------------------------------------------------
+# -- clauses ---------------------------------------------------------------------------------------
 
 
 def clauses(items: list[Item], question: bool, sign: Maker) -> list[Clause]:
@@ -209,7 +210,7 @@ def _question_tag(found: list[Clause], question: bool, sign: Maker) -> None:
 
 
 def _merge(found: list[Clause]) -> list[Clause]:
-    """Put pieces without a predicate where they belong: lists join, times join, the rest is a topic or an aside."""
+    """Put pieces without a predicate in place: lists and times join, the rest is a topic or an aside."""
     out: list[Clause] = []
     for index, clause in enumerate(found):
         following = found[index + 1] if index + 1 < len(found) else None
@@ -234,7 +235,7 @@ def _merge(found: list[Clause]) -> list[Clause]:
     return out
 
 
-# -- order ----------------------------------------------------------------------------------------------------------
+# -- order -----------------------------------------------------------------------------------------
 
 
 def order(clause: Clause, asked: bool, said: Discourse, sign: Maker) -> tuple[list[Item], list[Item]]:
@@ -300,7 +301,7 @@ def _take_times(items: list[Item], sign: Maker) -> list[Item]:
 
 
 def _adverbial(items: list[Item], index: int, length: int) -> bool:
-    """Whether the time at `index` says when it happens, rather than being owned, an object or bound to "since"."""
+    """Whether the time at `index` says when it happens: not owned, no object, not bound to "since"."""
     before = items[index - 1] if index else None
     if index + length < len(items) and items[index + length].text == "'s":
         return False
@@ -481,7 +482,7 @@ def _none_after_noun(items: list[Item]) -> None:
 
 
 def _tense(clause: Clause, items: list[Item], times: list[Item], said: Discourse, sign: Maker) -> None:
-    """Put FINISH before the verb of a completed event, PAST before a past state, where no time is established."""
+    """Put FINISH before the verb of a past event, PAST before a past state, where no time is established."""
     verb = next((i for i in items if i.tag == "VERB" and i.signs), None)
     perfect = next((i for i in items if i.tag == "PERFECT"), None)
     did = next((i for i in items if i.tag == "DO" and i.word == "did"), None)
@@ -522,7 +523,7 @@ def _tense(clause: Clause, items: list[Item], times: list[Item], said: Discourse
             items.insert(0, Item(text, "past", "ADV", [sign("PAST", text)]))
 
 
-# -- spans ----------------------------------------------------------------------------------------------------------
+# -- spans -----------------------------------------------------------------------------------------
 
 
 def spans_of(clause: Clause, ordered: list[Item], fronted: list[Item], first: int, asked: bool) -> list[Span]:

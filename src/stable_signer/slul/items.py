@@ -19,8 +19,9 @@ PREDICATES = frozenset({"VERB", "BE", "MODAL", "DO", "PERFECT"})
 class Item:
     """A word or phrase of the sentence: surface text, lower-case word, part of speech, and its signs.
 
-    `tag` is NOUN, NAME, VERB, ADJ, ADV, PRON, POSS, ART, DET, NUM, PREP, CONJ, SUB (subordinator), IF, WHEN, WH, BE,
-    DO, PERFECT, MODAL, NOT, TO, TIME, INTJ, COMMA, PAUSE or X (override). `unit` marks a noun that measures time.
+    `tag` is NOUN, NAME, VERB, ADJ, ADV, PRON, POSS, ART, DET, NUM, PREP, CONJ, SUB (subordinator), IF,
+    WHEN, WH, BE, DO, PERFECT, MODAL, NOT, TO, TIME, INTJ, COMMA, PAUSE or X (override). `unit` marks a noun
+    that measures time.
     """
 
     text: str

@@ -65,7 +65,7 @@ def cardinal(value: int) -> tuple[str, ...]:
 
 
 def year(value: int) -> tuple[str, ...]:
-    """A year, 1100 to 2099, in two halves: 1984 -> 19 8 4; 2024 -> 20 24; 2005 -> 20 0 5; 2000 -> 2 THOUSAND."""
+    """A year, 1100 to 2099, in two halves: 1984 -> 19 8 4; 2005 -> 20 0 5; 2000 -> 2 THOUSAND."""
     century, rest = divmod(value, 100)
     if value % 1000 == 0:
         return cardinal(value)
@@ -77,7 +77,7 @@ def year(value: int) -> tuple[str, ...]:
 
 
 def decimal(text: str) -> tuple[str, ...]:
-    """A written number: commas grouped, PERIOD before decimals, which are signed one by one: 3.14 -> 3 PERIOD 1 4.
+    """A written number: PERIOD before the decimals, which are signed one by one: 3.14 -> 3 PERIOD 1 4.
 
     Numbers with a leading zero, more than twelve digits or several points are signed digit by digit.
     """
@@ -149,7 +149,7 @@ def written(text: str) -> tuple[str, ...]:
 
 
 def numeric_date(text: str) -> Reading | None:
-    """5/5/2024 (month first, as in the United States; day first where only that is possible) or 2024-05-05."""
+    """5/5/2024 (month first, as in the United States; day first where only that can be) or 2024-05-05."""
     if iso := re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})", text):
         year_text, month, day = iso[1], int(iso[2]), int(iso[3])
     elif us := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})", text):

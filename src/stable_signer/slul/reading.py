@@ -38,7 +38,7 @@ class Reader:
         self.tokens = [piece for token in tokens for piece in _split(token)]
         self.words = [_lower(t) for t in self.tokens]
         self.made: list[Item] = []
-        self.tagger = Tagger(self.tokens, self.words, self.made, question, lambda w: bool(self.senses.glosses(w, "NOUN")))
+        self.tagger = Tagger(self.tokens, self.words, self.made, question, self.senses.known)
 
     def items(self) -> list[Item]:
         """All items of the sentence, in the order of the text."""
@@ -262,7 +262,7 @@ class Reader:
         return self._add(tag, index, length, [number_sign(self.glossary, value, glosses, text)])
 
     def _is_month(self, index: int) -> bool:
-        """Whether the month name at `index` means a month: "may" and "march" need a day, a preposition or a year."""
+        """Whether the month name at `index` means a month: "may" needs a day, a preposition or a year."""
         if not self.tokens[index].text[:1].isupper() and not self.tagger.shouting:
             return False
         if self.word(index) not in en.MONTH_LIKE and len(self.word(index)) > 3:
@@ -331,7 +331,7 @@ class Reader:
     # .. words
 
     def _phrase(self, index: int) -> int:
-        """The longest phrase of the glossary (two words and more) that starts here, inflected forms included."""
+        """The longest phrase of the glossary (two words or more) that starts here, inflected or not."""
         for length in range(min(self.glossary.longest_phrase, len(self.words) - index), 1, -1):
             words = self.words[index : index + length]
             if any(w.startswith("<") for w in words):
@@ -357,7 +357,7 @@ class Reader:
         return 1 + self._word(index + 1) + 1
 
     def _phrase_entry(self, words: list[str]) -> Entry | None:
-        """The entry of `words`, of them with the first as a verb's lemma, or with the last as a noun's lemma."""
+        """The entry of `words`, the first as its verb lemma and the last as its noun lemma if need be."""
         firsts = [words[0], *en.lemmas(words[0]).get("VERB", ())]
         lasts = [words[-1], *en.lemmas(words[-1]).get("NOUN", ())]
         for first in firsts:
@@ -421,7 +421,8 @@ class Reader:
             return self._add(tag, index, 1, ())
         if tag == "MODAL":
             asks_leave = word == "may" and (
-                (self.tagger.question and self.word(index + 1) in ("i", "we")) or self.word(index - 1) == "you"
+                (self.tagger.question and self.word(index + 1) in ("i", "we"))
+                or self.word(index - 1) == "you"
             )
             gloss = "CAN" if asks_leave else en.MODALS.get(word, "WILL")
             return self._add(tag, index, 1, [self._gloss(gloss, token.text)] if gloss else ())
@@ -461,7 +462,7 @@ class Reader:
         return self._add(tag, index, 1, signs, unit and tag == "NOUN")
 
     def _signs(self, text: str, word: str, tag: str) -> list[Sign]:
-        """The signs of a content word: its own entry, a lemma's, a derivation's, its pieces', else spelled."""
+        """The signs of a content word: those of its senses, else of its pieces, else the word spelled."""
         plain = letters(word).lower() if not word.isascii() else word
         glosses = self.senses.glosses(plain, tag)
         if glosses:

@@ -1,7 +1,7 @@
 """Understanding by rule: English (or German) text in, an untimed plan out. SLUL's teacher and its safety net.
 
-The way through: tokens (tokens.py) -> items, words with a part of speech and their signs (reading.py) -> clauses in
-ASL order with their non-manuals (grammar.py) -> Draft. Word lists are tables in english.py.
+The way through: tokens (tokens.py) -> items, words with a part of speech and their signs (reading.py) ->
+clauses in ASL order with their non-manuals (grammar.py) -> Draft. Word lists are tables in english.py.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class RulePlanner:
         """The plan of `text` without times.
 
         `language` is "ase" (ASL) or "gsg" (German: spelled and numbered in the order of the text).
-        Raises StableSignerError for blank or overlong text, an unknown language, a bad override, or when nothing
-        in the text can be signed. What cannot be signed beside other words is listed in `dropped`.
+        Raises StableSignerError for blank or overlong text, an unknown language, a bad override, or when
+        nothing in the text can be signed. What cannot be signed beside other words is listed in `dropped`.
         """
         if language not in LANGUAGES:
             raise StableSignerError(
@@ -41,7 +41,7 @@ class RulePlanner:
             raise StableSignerError("the text is empty: write at least one word to sign")
         if len(text) > LONGEST_TEXT:
             raise StableSignerError(
-                f"the text has {len(text):,} characters, more than {LONGEST_TEXT:,}: split it and sign the parts"
+                f"the text has {len(text):,} characters, more than {LONGEST_TEXT:,}: sign it in parts"
             )
         signs: list[Sign] = []
         spans: list[Span] = []
@@ -145,7 +145,7 @@ class RulePlanner:
     def _notes(self, signs: Sequence[Sign], language: str) -> Iterable[str]:
         if language == "gsg":
             yield (
-                "German Sign Language has no lexicon here yet: every word is spelled in the order of the text, with "
+                "German Sign Language has no lexicon here yet: words are spelled in the text's order, with "
                 "the handshapes of the American alphabet and digits; this is not DGS"
             )
             return
@@ -170,7 +170,7 @@ def _printable(text: str) -> str:
 
 
 def _surface(text: str, tokens: list[Token], position: int) -> tuple[str, int]:
-    """The stretch of `text` from the first to the last of `tokens`, white space evened out, and where it ends."""
+    """The stretch of `text` from the first to the last token, white space evened out, and where it ends."""
     start = end = text.find(tokens[0].text, position)
     for token in tokens:
         end = text.find(token.text, end) + len(token.text)

@@ -14,6 +14,10 @@ class Senses:
     def __init__(self, glossary: Glossary) -> None:
         self.glossary = glossary
 
+    def known(self, word: str) -> bool:
+        """Whether the word, as a noun or whatever else it can be, has a sign."""
+        return bool(self.glosses(word, "NOUN"))
+
     def glosses(self, word: str, tag: str) -> list[str]:
         """The glosses that a word means as part of speech `tag`; empty when it must be spelled."""
         forms = en.lemmas(word)

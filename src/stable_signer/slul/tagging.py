@@ -1,7 +1,7 @@
 """Parts of speech by rule: closed word classes from tables, open ones from what stands around the word.
 
-No model: the sentences that people ask for are short, and a dictionary of what each word can be (lemminflect) with
-the words on its left decides nearly all of them.
+No model: the sentences that people ask for are short, and a dictionary of what each word can be
+(lemminflect) with the words on its left decides nearly all of them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _CLASSES = (
 class Tagger:
     """Tells the part of speech of a word from the sentence's words and the items made so far.
 
-    `words` are lower case, other tokens in angle brackets ("<comma>"); `made` grows while the sentence is read;
-    `known(word)` says whether the word has a sign.
+    `words` are lower case, other tokens in angle brackets ("<comma>"); `made` grows while the sentence is
+    read; `known(word)` says whether the word has a sign.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Tagger:
             "later": lambda _: "ADV", "earlier": lambda _: "ADV",
         }  # fmt: skip
 
-    # -- what stands around --------------------------------------------------------------------------------------
+    # -- what stands around ------------------------------------------------------------------------
 
     def word(self, index: int) -> str:
         """The word at `index`, "" outside the sentence."""
@@ -105,7 +105,7 @@ class Tagger:
         adjective = "ADJ" in en.lemmas(self.word(index)) and self.word(index) != "like"
         return adjective and not self.nounlike(index + 1)
 
-    # -- names ---------------------------------------------------------------------------------------------------
+    # -- names -------------------------------------------------------------------------------------
 
     def is_name(self, index: int) -> bool:
         """Whether a capital letter makes this word a name, spelled even where a common word has a sign."""
@@ -133,7 +133,7 @@ class Tagger:
         )
         return called or goes_on or surname or word in en.FIRST_NAMES
 
-    # -- closed classes --------------------------------------------------------------------------------------------
+    # -- closed classes ----------------------------------------------------------------------------
 
     def tag(self, index: int) -> str:
         """The part of speech of the plain word at `index`; see Item for the names."""
@@ -178,7 +178,8 @@ class Tagger:
             return "BE"
         after = self.word(index + 1)
         options = en.lemmas(after)
-        owned = self.nounlike(index + 1) and ("NOUN" in options or not options) and en.verb_form(after) != "ing"
+        noun = "NOUN" in options or not options
+        owned = self.nounlike(index + 1) and noun and en.verb_form(after) != "ing"
         unclear = "ADJ" in options and not self.nounlike(index + 2)
         return "POSSESSOR" if owned and not unclear else "BE"
 
@@ -228,7 +229,8 @@ class Tagger:
     def _like(self, index: int) -> str:
         if self._interjection(index):
             return "INTJ"
-        likes = self.before_tag() in ("PRON", "TO", "MODAL", "DO", "NAME", "NOUN", "WH") and self.last_tag != "BE"
+        subjects = ("PRON", "TO", "MODAL", "DO", "NAME", "NOUN", "WH")
+        likes = self.before_tag() in subjects and self.last_tag != "BE"
         return "VERB" if likes or (self.at_start and not self.question) else "PREP"
 
     def _one(self, index: int) -> str:
@@ -249,7 +251,7 @@ class Tagger:
         relative = word in ("who", "which", "whom", "whose") and self.last_tag in ("NOUN", "NAME", "COMMA")
         return "THAT" if relative and not opens else "WH"
 
-    # -- what verbs and pronouns do ----------------------------------------------------------------------------------
+    # -- what verbs and pronouns do ----------------------------------------------------------------
 
     def _subject_follows(self, index: int) -> bool:
         """Whether a clause with a subject and a verb follows the subordinator at `index`."""
@@ -305,7 +307,7 @@ class Tagger:
         remark = "ADJ" in en.lemmas(content[0]) and content[1:2] in (["to"], ["that"], ["for"])
         return bool(forms & en.WEATHER) or "<time>" in self.words[index + 1 : index + 4] or remark
 
-    # -- open classes ------------------------------------------------------------------------------------------------
+    # -- open classes ------------------------------------------------------------------------------
 
     def _open(self, index: int) -> str:
         """NOUN, VERB, ADJ or ADV for a word of an open class."""

@@ -79,7 +79,7 @@ _TOKEN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in PATTE
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of the text: `kind` is a name of PATTERNS or "unsignable"; `groups` what its pattern captured."""
+    """A piece of text: `kind` is a name of PATTERNS or "unsignable"; `groups` what its pattern captured."""
 
     kind: str
     text: str
@@ -154,7 +154,7 @@ def tokenise(text: str) -> list[Token]:
     outside = re.sub(PATTERNS[0][1], " ", text)
     if "[[" in outside or "]]" in outside:
         raise StableSignerError(
-            "the text has an override whose brackets do not match: write [[GLOSS]], [[fs:Name]] or [[pause 0.5]]"
+            "the brackets of an override do not match: write [[GLOSS]], [[fs:Name]] or [[pause 0.5]]"
         )
     return [t for t in tokens if t.kind != "space"]
 
