@@ -17,8 +17,8 @@ from stable_signer.errors import StableSignerError
 
 # Measured in units of the signer's own height from hips to the top of the head (about 0.85 m), so that a tall and a
 # short signer fill the same part of the picture and reach equally far within it.
-SIDE = 1.34  # the picture's side: reach of 0.67 to both sides of the midline, wider than signing space (0.6)
-BELOW_HIPS = 0.06  # the picture begins a little below the hips
+SIDE = 1.37  # the picture's side: reach of 0.68 to both sides of the midline, wider than signing space (0.6)
+BELOW_HIPS = 0.14  # the picture begins below the hips, so that resting hands stay in it
 DISTANCE = 3.9  # mild perspective: a hand held out to the camera grows by an eighth
 SIGNING_PLANE = 0.16  # how far before the hips the plane lies where the side is measured: the hands move there
 

@@ -92,8 +92,9 @@ def face_paint(body: Body, card: SignerCard) -> np.ndarray:
         rgb = rgb * (1 - share) + np.asarray(colour, np.float32) * share
         cover = total
 
-    lay(skin * [1.06, 0.74, 0.72], 0.42 * easel.spot(0.04, 0.772, 0.022, 0.016))  # cheeks
-    lay(skin * [1.05, 0.78, 0.76], 0.35 * easel.spot(0.0, 0.783, 0.013, 0.012))  # tip of the nose
+    blush = float(np.clip(skin.sum() / 1.2, 0.15, 1))  # a dark skin hides it
+    lay(skin * [1.06, 0.74, 0.72], 0.42 * blush * easel.spot(0.04, 0.772, 0.022, 0.016))  # cheeks
+    lay(skin * [1.05, 0.78, 0.76], 0.35 * blush * easel.spot(0.0, 0.783, 0.013, 0.012))  # tip of the nose
     lay(skin * [0.80, 0.66, 0.66], 0.35 * easel.spot(0.031, 0.822, 0.021, 0.0085))  # lids
     lay(skin * [0.84, 0.74, 0.76], (0.2 + 0.4 * card.age_lines) * easel.spot(0.027, 0.801, 0.014, 0.004))  # under eyes
     _age(easel, card, skin, lay)
@@ -140,7 +141,8 @@ def _brows(easel: Easel, card: SignerCard, rng: np.random.Generator, lay) -> Non
     bottom = curve(np.array([easel.point[i] for i in under]))
     middle = (top + bottom) / 2 + [0, 0.0012]
     t = np.linspace(0, 1, len(middle))  # 0 at the temple, 1 at the nose
-    middle[:, 1] += 0.0022 * np.sin(np.pi * np.clip(t * 1.25, 0, 1)) - 0.0012 * t**2  # an arch; level at the nose
+    # a calm brow: its tail as high as its head, an arch between; the landmarks alone look worried
+    middle[:, 1] += 0.0018 * np.sin(np.pi * np.clip(t * 1.2, 0, 1)) + 0.0014 * (1 - t) - 0.0016 * t**2
     half = card.brow_width / 2 * np.clip(np.minimum(t / 0.55 + 0.12, 1.0), 0, 1) * np.where(t > 0.92, 0.8, 1)
     outline = np.concatenate([middle + np.stack([0 * t, half], 1), (middle - np.stack([0 * t, half], 1))[::-1]])
     shapes = [("fill", outline, 0.85), ("fill", mirrored(outline), 0.85)]

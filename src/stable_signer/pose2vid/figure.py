@@ -39,7 +39,7 @@ from stable_signer.pose2vid.signers import SignerCard, linear
 FRIENDLY = {"mouthSmileLeft": 0.16, "mouthSmileRight": 0.16, "browInnerUp": 0.06}
 WEIGHTS_KEPT = 8  # joints per vertex
 RIB = 0.014  # metres, width of the knitted band at neck and cuffs
-UNDER_CLOTHES = 0.02  # metres behind a seam where the skin is left out
+UNDER_CLOTHES = 0.014  # metres behind a seam where the skin is left out
 AMBIENT_DIRECTIONS, AMBIENT_SIZE, AMBIENT_REACH = 40, 320, 0.22  # of the baked ambient light; metres
 
 
@@ -64,7 +64,7 @@ def build_figure(body: Body, card: SignerCard) -> Figure:
     rest = body.signer(card.body)
     landmarks = {name: rest.heads[i].numpy() for i, name in enumerate(body.joints)}
     arm = _arm_share(body)
-    floor = landmarks["root"][2] - 0.2
+    floor = landmarks["root"][2] - 0.32  # nothing lower is ever in the picture
     whole = _body_part(body, rest, card)
     hair = grow_hair(body, whole, card)
     clothes = _clothes(_extra_part(body, rest, "tights", CLOTH), landmarks, arm, card)
@@ -108,19 +108,26 @@ def _extra_part(body: Body, rest: RestPose, name: str, material: int) -> Part:
 def _clothes(
     tights: Part, landmarks: dict[str, np.ndarray], arm: np.ndarray, card: SignerCard
 ) -> list[Part]:
-    """The top: body and sleeves, and a knitted band along neck and cuffs."""
+    """The top, a knitted band along its neck, cuffs and hem, and trousers."""
     cloth = tights.smoothed(4).subdivided().smoothed(2)
     on_arm = cloth.weights @ arm
-    loose = 0.011 - 0.003 * np.clip(on_arm, 0, 1)
-    normals = vertex_normals(cloth.position, cloth.triangles)
-    cloth.position = cloth.position + normals * (loose + _folds(cloth.position, on_arm, landmarks))[:, None]
-    cloth.position = cloth.position.astype(np.float32)
-    field = clothed(cloth.position, on_arm, landmarks, card)
+    hips = landmarks["root"][2]
+    hem = cloth.position[:, 2] - (hips - 0.045)
+    trousers = cloth.cut(0.03 - hem)[0].tint(card.clothes.trousers, 0.0)
+    trousers.position = trousers.position + 0.004 * vertex_normals(trousers.position, trousers.triangles)
+    covered = np.where(on_arm > 0.5, 1.0, hem)  # arms hang lower than the hem
+    field = np.minimum(clothed(cloth.position, on_arm, landmarks, card), covered)
+    loose = 0.011 + 0.002 * np.clip(on_arm, 0, 1)
+    loose = loose + 0.009 * np.clip((hips + 0.16 - cloth.position[:, 2]) / 0.16, 0, 1) * (on_arm < 0.5)
+    # folds die out at the seams, where the band lies close
+    loose = loose + _folds(cloth.position, on_arm, landmarks) * np.clip(field / 0.06, 0, 1)
+    cloth.position = cloth.position + loose[:, None] * vertex_normals(cloth.position, cloth.triangles)
+    field = np.minimum(clothed(cloth.position, on_arm, landmarks, card), covered)
     cloth, field = cloth.cut(field)
     main = cloth.cut(field - RIB)[0].tint(card.clothes.top, 0.0)
     band = cloth.cut(RIB - field)[0].tint(card.clothes.top, 0.0)
     band.attributes[:, COLOUR : COLOUR + 3] *= 0.78
-    return [main, band]
+    return [main, band, trousers]
 
 
 def _folds(position: np.ndarray, on_arm: np.ndarray, landmarks: dict[str, np.ndarray]) -> np.ndarray:
@@ -223,7 +230,7 @@ def _paint_skin(body: Body, skin: Part, card: SignerCard) -> None:
         here = on_hand * (canon[:, 0] * (1 if side == "L" else -1) > 0)
         inner = np.clip((normals @ palm + 0.15) / 0.6, 0, 1) * here
         # palms carry little pigment: the darker the skin, the larger the difference
-        blend(base**0.62 * light, inner * 0.85)
+        blend(base**0.5 * light, inner * 0.85)
         for finger in range(1, 6):
             for k in (1, 2, 3):
                 joint = heads[f"finger{finger}-{k}.{side}"]

@@ -113,7 +113,7 @@ def make_scene(body: Body, signer: SignerCard, style: Style, camera: Camera) -> 
         rim=light(style.rim.direction, style.rim.colour),
         sky=style.sky,
         ground=style.ground,
-        contact=[0.0012, 1 / 0.009, 0.012, 1 / 0.10, 0.62, 0.45],
+        contact=[0.0008, 0.005, 0.012, 1 / 0.10, 0.58, 0.45],
         face_map=[LEFT, TOP, TEXELS],
         eye=eye,
         iris=[*linear(signer.eyes), IRIS_RADIUS],

@@ -63,8 +63,11 @@ class Part:
         fine.triangles = np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
         return fine
 
-    def smoothed(self, passes: int, share: float = 0.5) -> Part:
-        """Vertices drawn towards the mean of their neighbours; open borders stay."""
+    def smoothed(self, passes: int) -> Part:
+        """Vertices drawn towards the mean of their neighbours and back (Taubin 1995), so that nothing shrinks.
+
+        Open borders stay.
+        """
         corners = self.triangles
         pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
         _, first, counts = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True, return_counts=True)
@@ -72,7 +75,8 @@ class Part:
         free[pairs[first[counts == 1]].ravel()] = False
         position = self.position.astype(np.float64)
         degree = np.bincount(pairs.ravel(), minlength=len(position))[:, None]
-        for _ in range(passes):
+        for step in range(2 * passes):
+            share = 0.5 if step % 2 == 0 else -0.52
             total = np.zeros_like(position)
             for k in range(3):
                 total[:, k] = np.bincount(pairs[:, 0], position[pairs[:, 1], k], len(position))

@@ -20,7 +20,7 @@ from stable_signer.pose2vid.kernels import inlined, kernel
 SKIN, EYE, TONGUE, TEETH, CLOTH, HAIR = range(6)  # what a triangle is made of
 # Columns of the vertex attributes.
 CANON, COLOUR, AMBIENT, PAINTED, GLOSS, ATTRIBUTES = 0, 3, 6, 7, 8, 9
-SHADOW = 0.68  # of the key light that a shadow takes: a darker one looks like a second hand
+SHADOW = 0.55  # of the key light that a shadow takes: a darker one looks like a second hand
 TONES = 8192  # entries of the tone curve, over [0, 2) in linear light
 
 
@@ -274,7 +274,8 @@ def _fragment(  # type: ignore[no-untyped-def]
     elif kind == TEETH or kind == TONGUE:
         wrap_r = wrap_g = wrap_b = 0.3
     # Contact: how far the point lies behind its surroundings
-    narrow_gap = min(max((depth - near - scene.contact[0]) * scene.contact[1], 0.0), 1.0)
+    narrow_gap = max(depth - near - scene.contact[0], 0.0)
+    narrow_gap = narrow_gap / (narrow_gap + scene.contact[1])
     wide_gap = min(max((depth - wide - scene.contact[2]) * scene.contact[3], 0.0), 1.0)
     contact = (1 - scene.contact[4] * narrow_gap) * (1 - scene.contact[5] * wide_gap)
     ambient *= inner

@@ -23,6 +23,7 @@ class Clothes:
     top: str
     sleeves: str = "long"
     neck: str = "crew"
+    trousers: str = "#2b2f37"
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,8 @@ STYLES: dict[str, Style] = {
             rim=Light((0.65, 0.7, 0.55), (0.495, 0.528, 0.594)),
         ),
         Style(
-            "classroom-light", "a pale cream wall in even daylight",
-            background=("#efe9dc", "#d6cdbb"),
+            "classroom-light", "a sage green wall in even daylight",
+            background=("#b9c7b4", "#93a18f"),
             key=Light((0.45, -0.75, 0.65), (1.06, 1.04, 1)),
             fill=Light((-0.8, -0.55, 0.2), (0.363, 0.363, 0.37)),
             rim=Light((-0.6, 0.7, 0.5), (0.297, 0.297, 0.297)),
