@@ -25,6 +25,8 @@ from stable_signer.slp_moe.handshapes import (
     mirror,
     table,
 )
+from stable_signer.slp_moe.phonology import phonology, sign_from_phonology
+from stable_signer.slul.glosses import Glossary
 from stable_signer.slp_moe.notation import (
     FPS,
     HandTrack,
@@ -251,12 +253,26 @@ def glosses() -> tuple[str, ...]:
     return tuple(sorted(_written()))
 
 
+@lru_cache(maxsize=1)
+def _glossary() -> Glossary:
+    return Glossary.load()
+
+
 @lru_cache(maxsize=4096)
 def build(gloss: str) -> Built | None:
-    """The sign for a gloss by rule, or None if nothing is written about it."""
+    """The sign for a gloss by rule, or None if nothing is written about it.
+
+    In this order: written in notation, a letter, or, where the glossary names no recording, built from the
+    phonology that it names.
+    """
     written = _written()
     if gloss in written:
         return realise(written[gloss], "notation")
     if len(gloss) == 1 and gloss.isalpha() and gloss in table():
         return spell((gloss,))
+    if gloss in _glossary():
+        entry = _glossary().entry(gloss)
+        row = phonology().get(entry.phonology)
+        if row is not None and not entry.clip:  # a recording is better evidence than its description
+            return realise(sign_from_phonology(gloss, row), "phonology")
     return None
