@@ -90,7 +90,6 @@ def test_a_text_becomes_a_video_and_its_signs(page: Browser) -> None:
 
 def test_it_plays_while_it_is_being_made(page: Browser) -> None:
     page.js("document.getElementById('text').value = 'Hello you. '.repeat(10)")
-    body = "JSON.stringify({plan, size: 256, stream: true, look: 'skeleton'})"  # the slow look of the small stages
     slow = "{plan: JSON.parse(o.body).plan, size: 256, stream: true, look: 'skeleton'}"  # in the small stages
     page.js("window.real = window.fetch")
     page.js(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +18,7 @@ TOKENS_VARIABLE = "STABLE_SIGNER_TOKENS"
 def register(app: typer.Typer) -> None:
     """Add `serve` and its kin to `app`."""
     app.command(name="serve")(serve_command)
+    app.command(name="captions")(captions_command)
 
 
 def serve_command(
@@ -76,3 +80,75 @@ def serve_command(
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"Stable Signer listens on http://{shown}:{port} (Ctrl-C stops)", err=True)
     serve(StableSigner.from_pretrained, settings)
+
+
+def captions_command(
+    captions: Annotated[str, typer.Argument(metavar="FILM.srt|.vtt|.ass", help="The captions to sign.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The track, .mp4.")],
+    over: Annotated[str | None, typer.Option(help="Lay the signer over this film.")] = None,
+    corner: Annotated[
+        str, typer.Option(help="Where: bottom-right, bottom-left, top-right, top-left.")
+    ] = "bottom-right",
+    scale: Annotated[float, typer.Option(help="Height of the signer as a share of the film's.")] = 0.4,
+    speed: Annotated[float, typer.Option(help="Pace where there is time.")] = 1.0,
+    max_speed: Annotated[float, typer.Option(help="Fastest pace, to fit a caption's time.")] = 1.5,
+    language: Annotated[str, typer.Option(help="Sign language.")] = "ase",
+    signer: Annotated[str | None, typer.Option(help="Who signs.", show_default="the first")] = None,
+    style: Annotated[str | None, typer.Option(help="Background and light.", show_default="the first")] = None,
+    look: Annotated[str, typer.Option(help="How the signer is drawn: mesh or skeleton.")] = "mesh",
+    size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 512,
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = 25.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same track.")] = 0,
+    left_handed: Annotated[bool, typer.Option("--left-handed", help="A left-handed signer.")] = False,
+    no_label: Annotated[
+        bool, typer.Option("--no-label", help="Leave out the words 'synthetic signing'.")
+    ] = False,
+    report: Annotated[str | None, typer.Option(help="Also write what did not fit, .json.")] = None,
+) -> None:
+    """Sign a caption file: a video whose signing keeps the captions' times, and its glosses beside it."""
+    from stable_signer import pipeline
+    from stable_signer.captions_track import Look, make_track, read_cues
+    from stable_signer.media.files import Outputs
+    from stable_signer.media.video import check_fps, check_size
+
+    who = pipeline.check_signer(signer)
+    drawn = Look(
+        signer=who,
+        style=pipeline.check_style(style, who),
+        look=pipeline.check_look(look),
+        size=check_size(size),
+        label=not no_label,
+        fps=check_fps(fps),
+        seed=pipeline.check_seed(seed),
+        left_handed=left_handed,
+    )
+    tongue = pipeline.check_language(language)
+    cues = read_cues(captions)
+    if over is not None and not Path(over).is_file():
+        raise StableSignerError(f"the film {over} does not exist: check its name")
+    with Outputs() as outputs:
+        told = outputs.claim(report, (".json",)) if report else None
+        engine = pipeline.StableSigner.from_pretrained()
+        total = cues[-1].end
+
+        def progress(seconds: float) -> None:
+            if sys.stderr.isatty():
+                typer.echo(f"\r{seconds:.0f} of {total:.0f} s", err=True, nl=False)
+
+        found = make_track(
+            engine,
+            cues,
+            output,
+            drawn,
+            language=tongue,
+            speed=speed,
+            cap=max_speed,
+            over=over,
+            corner=corner,
+            scale=scale,
+            progress=progress,
+        )
+        if told:
+            told.write_text(json.dumps(found.to_dict(), indent=2, ensure_ascii=False), encoding="utf-8")
+    for line in found.lines():
+        typer.echo(line, err=True)
