@@ -131,7 +131,8 @@ def _seconds(parts: tuple[str | None, ...]) -> float:
 def _bad_time(path: str | Path, number: int, line: str, example: str) -> StableSignerError:
     shown = line.strip()[:60]
     return StableSignerError(
-        f"line {number} of the captions {path} is not a time that can be read ({shown}): write it like {example}"
+        f"line {number} of the captions {path} is not a time that can be read ({shown}): "
+        f"write it like {example}"
     )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from stable_signer import pipeline
 from stable_signer.captions_track.cues import Cue
-from stable_signer.captions_track.fit import Fitted, Report, fit_cues, joined_plan
+from stable_signer.captions_track.fit import Fitted, Report, check_cap, fit_cues, joined_plan
 from stable_signer.captions_track.overlay import lay_over
 from stable_signer.errors import StableSignerError
 from stable_signer.media.captions import gloss_captions
@@ -83,8 +83,8 @@ def make_track(
 ) -> Report:
     """Write the track to `output` (.mp4) and its glosses beside it (.glosses.vtt); returns the report.
 
-    over: a film to lay the signer over, in `corner`, `scale` of its height; without it the track is the signer
-    alone, as long as the captions. progress: called with the seconds of film that are done.
+    over: a film to lay the signer over, in `corner`, `scale` of its height; without it the track is the
+    signer alone, as long as the captions. progress: called with the seconds of film that are done.
     The pieces stay in a folder beside the output when the work is interrupted, and are used by the next run.
     """
     if corner not in CORNERS:
@@ -93,6 +93,7 @@ def make_track(
         raise StableSignerError(
             f"the scale {scale:g} does not work: use 0.1 to 1, a share of the film's height"
         )
+    check_cap(speed, cap)
     report = Report()
     parts_folder = Path(f"{output}.parts")
     with Outputs() as outputs:
