@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,8 @@ from stable_signer.body.ik import ARM, palm_frame, solve_arm
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
-from stable_signer.slp_moe.clearance import keep_clear, penetration
+from stable_signer.pose2vid.camera import Camera
+from stable_signer.slp_moe.clearance import hand_points, keep_clear, keep_in_view, kinematics, penetration
 from stable_signer.slp_moe.compose import Composer, compose, mirrored
 from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, rest_quaternions
 from stable_signer.slp_moe.nonmanual import ACTIONS
@@ -183,6 +185,24 @@ def test_a_hand_in_the_belly_is_moved_out() -> None:
     q[:, body.index["lowerarm01.R"]] = rotation.exp(1.2 * bend)
     assert np.linalg.norm(penetration(q, "R"), axis=-1).max() > 0.03
     assert np.linalg.norm(penetration(keep_clear(q), "R"), axis=-1).max() < 0.005
+
+
+def test_a_hand_that_leaves_the_picture_is_brought_back() -> None:
+    body = Body.load()
+    q = np.zeros((50, len(body.joints), 4))
+    q[..., 0] = 1
+    lift = np.sin(np.linspace(0, np.pi, 50))[:, None] * np.array([0, 1.0, 0])
+    q[:, body.index["upperarm01.R"]] = rotation.exp(0.8 * lift)
+    camera = Camera(512)
+    outside, inside = (hand_pixels(motion, camera) for motion in (q, keep_in_view(q)))
+    assert outside[..., 0].min() < 0
+    assert inside[..., :2].min() >= 0
+    assert inside[..., :2].max() <= 512
+
+
+def hand_pixels(q: np.ndarray, camera: Camera) -> np.ndarray:
+    points, _ = hand_points(*kinematics(q), "R")
+    return camera.project(torch.from_numpy(points)).numpy()
 
 
 def test_a_hand_written_plan_that_is_too_fast_is_slowed_and_says_so() -> None:

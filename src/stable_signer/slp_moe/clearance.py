@@ -1,4 +1,4 @@
-"""Hands stay out of the body: a pass over composed motion that moves a sunken hand back to the surface.
+"""Hands stay out of the body and in the picture: a pass over composed motion that moves a hand that is not.
 
 The trunk and the head are signed distance grids (`weights/distance.npz`, made by `tools/build_distance.py`); the
 hands are points with a radius. Where a point is too deep, the wrist is moved out along the distance's gradient, with
@@ -20,6 +20,9 @@ FINGER_RADIUS, WRIST_RADIUS = 0.008, 0.024  # metres
 CLOTHES = 0.006  # thickness of what the trunk wears
 TOLERANCE = 0.002  # skin gives way a little at a contact
 SPREAD, SMOOTH = 3, 2.0  # frames that a correction reaches out, and its smoothing
+# What the camera sees of the reference signer (pose2vid/camera.py), less a border: metres in a plane VIEW_PLANE before
+# the hips, VIEW_DISTANCE before the camera.
+VIEW_HALF, VIEW_TOP, VIEW_MIDDLE, VIEW_PLANE, VIEW_DISTANCE = 0.46, 0.95, 0.5, 0.13, 3.05
 LARGEST_PUSH = 0.20  # metres
 
 
@@ -88,6 +91,21 @@ def keep_clear(q: np.ndarray) -> np.ndarray:
                 q = move_wrist(q, side, _spread(push))
         if worst < TOLERANCE:
             break
+    return q
+
+
+def keep_in_view(q: np.ndarray) -> np.ndarray:
+    """Move hands that would leave the picture back to its border. q: (T, J, 4)."""
+    for side in ("R", "L"):
+        turns, places = kinematics(q)
+        points, _ = hand_points(turns, places, side)
+        nearness = VIEW_DISTANCE / (VIEW_DISTANCE + points[..., 1] + VIEW_PLANE)  # nearer to the camera: larger
+        x, z = points[..., 0] * nearness, VIEW_MIDDLE + (points[..., 2] - VIEW_MIDDLE) * nearness
+        push = np.zeros((len(q), 3))
+        push[:, 0] = -np.maximum(x.max(1) - VIEW_HALF, 0) + np.maximum(-VIEW_HALF - x.min(1), 0)
+        push[:, 2] = -np.maximum(z.max(1) - VIEW_TOP, 0)
+        if push.any():
+            q = move_wrist(q, side, _spread(push))
     return q
 
 

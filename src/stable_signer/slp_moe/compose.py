@@ -19,7 +19,7 @@ from stable_signer.body import rotation
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
-from stable_signer.slp_moe.clearance import keep_clear, kinematics, move_wrist
+from stable_signer.slp_moe.clearance import keep_clear, keep_in_view, kinematics, move_wrist
 from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, path, rest_quaternions
 from stable_signer.slp_moe.nonmanual import add_nonmanuals
@@ -127,7 +127,7 @@ class Composer:
         for name, joints in LIMBS.items():
             q[:, list(joints)] = self._tracks[name].at(times)
         q = self._straighten(q, times)
-        q = keep_clear(q)
+        q = keep_clear(keep_in_view(q))
         face = self._prototype_face(times)
         q, face, root = add_nonmanuals(q, face, times, self.plan, self.seed)
         keep = slice(first - low, last - low)

@@ -38,8 +38,9 @@ def _both(**values: float) -> dict[str, float]:
     return {name + side: value for name, value in values.items() for side in ("Left", "Right")}
 
 
-BROWS_UP = {"browInnerUp": 0.85} | _both(browOuterUp=0.85, eyeWide=0.3)
-BROWS_DOWN = _both(browDown=0.9, eyeSquint=0.35)
+BROWS_UP = {"browInnerUp": 1.0} | _both(browOuterUp=1.0, eyeWide=0.5)
+BROWS_DOWN = _both(browDown=1.0, eyeSquint=0.4)
+RESTING = _both(mouthSmile=0.14)  # without it the parametric face looks stern
 ACTIONS: dict[str, Action] = {
     "wh-question": Action(BROWS_DOWN, nod=5, tilt=5),
     "yes-no-question": Action(BROWS_UP, nod=8),
@@ -68,6 +69,8 @@ def add_nonmanuals(
     for name, i in body.face_index.items():
         if name.startswith("brow"):
             face[:, i] *= LEXICAL_BROWS
+    for name, value in RESTING.items():
+        face[:, body.face_index[name]] = np.maximum(face[:, body.face_index[name]], value)
     angles = np.zeros((len(times), 3))  # nod, tilt, turn in degrees
     for span in plan.nonmanuals:
         action = ACTIONS[span.kind]
