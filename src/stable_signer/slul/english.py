@@ -122,7 +122,7 @@ GRAMMAR_WORDS = (
     | words("""
     would 'd 's it there that which who whom whose let and in on at during for so ever when while once s
     t d m re ll ve don doesn didn isn aren wasn weren won couldn wouldn shouldn haven hasn hadn ain used
-    take takes took taking ago years year old not get gets got yet soon one ones one let lets
+    take takes took taking ago years year old not get gets got yet soon what one ones one let lets
 """)
 )
 """Words that may stand without a sign of their own because word order, the face or another sign says them."""
@@ -299,6 +299,14 @@ CLOSED = (
     | frozenset(PRONOUNS) | frozenset(POSSESSIVES)
 )  # fmt: skip
 """Words that are never names, unless FIRST_NAMES has them."""
+
+
+# The same without the apostrophe, as people type them; "well", "hell", "were" and the like are words.
+CONTRACTIONS |= {
+    f"{verb}nt": f"{verb} not"
+    for verb in words("do does did is are was were have has had would should could")
+}
+CONTRACTIONS |= {"cant": "can not", "im": "i 'm", "ive": "i 've", "youre": "you 're", "thats": "that 's"}
 
 
 @lru_cache(maxsize=20_000)

@@ -55,6 +55,10 @@ UNMARKED = en.words("""
 """Verbs whose past goes unmarked: telling verbs in a story, and events that are over by their meaning."""
 UNSIGNED = frozenset({"ART", "BE", "DO", "PERFECT", "TO", "SILENT", "THAT", "COMMA"})
 SUBJECT = frozenset({"ART", "DET", "POSS", "ADJ", "NUM", "NOUN", "NAME", "X"})
+TIME_TELLING = en.words("FINISH ALREADY RECENT WILL AGO PAST BIRTH")
+"""Signs beside which the past needs no other mark."""
+BOUND = en.words("since until till before after from for by to of than about")
+"""Words that keep a time where it is."""
 TIME_PREPOSITIONS = ("in", "on", "at", "during")
 Maker = Callable[[str, str], Sign]
 """Makes the sign of a gloss, standing for a text."""
@@ -62,11 +66,15 @@ Maker = Callable[[str, str], Sign]
 
 @dataclass
 class Clause:
-    """Items of one clause; `kind` is main, sub, if, when, topic or aside (an interjection or a vocative)."""
+    """Items of one clause; `kind` is main, sub, if, when, topic or aside (an interjection or a vocative).
+
+    `wh` is set by `order` when the clause asks with a question word.
+    """
 
     items: list[Item]
     kind: str = "main"
     pause: bool = False
+    wh: bool = False
 
     def has_predicate(self) -> bool:
         """Whether a verb, modal or form of be is in it."""
@@ -247,7 +255,10 @@ def order(clause: Clause, asked: bool, said: Discourse, sign: Maker) -> tuple[li
     if lead and lead[0].tag == "CONJ" and lead[0].word == "and":
         lead[0].signs = []
     times = _take_times(items, sign)
-    asked_for = _take_wh(items, lead) if asked else []
+    # "Can you tell me how ...?" asks for yes or no: its question word stays where it is.
+    inverted = bool(items) and items[0].tag in PREDICATES - {"VERB"}
+    asked_for = _take_wh(items) if asked and not inverted else []
+    clause.wh = bool(asked_for)
     if asked or any(i.tag == "NOT" for i in items[:2]):
         _subject_first(items)
     items = _join_negation(items, sign)
@@ -257,7 +268,7 @@ def order(clause: Clause, asked: bool, said: Discourse, sign: Maker) -> tuple[li
         asked_for[0].signs = [sign("DO-DO", f"{asked_for[0].text} {verb.text}")]
     _light_verbs(items)
     _none_after_noun(items)
-    _tense(clause, items, times, said, sign)
+    _tense(clause, items, times, said, sign, asked)
     signed = [i for i in items if i.tag not in UNSIGNED and i.signs]
     if clause.kind == "when":
         for item in lead[:1]:
@@ -303,30 +314,17 @@ def _take_times(items: list[Item], sign: Maker) -> list[Item]:
 def _adverbial(items: list[Item], index: int, length: int) -> bool:
     """Whether the time at `index` says when it happens: not owned, no object, not bound to "since"."""
     before = items[index - 1] if index else None
+    first = items[index]
     if index + length < len(items) and items[index + length].text == "'s":
         return False
+    if first.word == "in" and items[index + 1].tag == "NUM" and _past(items):
+        return False  # "ran it in 25 minutes" tells how long
     if before is None:
         return True
-    if before.word in (
-        "since",
-        "until",
-        "till",
-        "before",
-        "after",
-        "from",
-        "for",
-        "by",
-        "to",
-        "of",
-        "than",
-        "about",
-    ):
+    if before.word in BOUND:
         return False
-    return (
-        items[index].tag == "TIME"
-        or items[index].word in TIME_PREPOSITIONS
-        or before.tag not in ("POSS", "VERB", "ADJ", "PREP")
-    )
+    free = first.tag == "TIME" or first.word in TIME_PREPOSITIONS
+    return free or before.tag not in ("POSS", "VERB", "ADJ", "PREP")
 
 
 def _time_length(items: list[Item], start: int) -> int:
@@ -368,7 +366,7 @@ def _time_length_more(items: list[Item], index: int) -> int:
     return more
 
 
-def _take_wh(items: list[Item], lead: list[Item]) -> list[Item]:
+def _take_wh(items: list[Item]) -> list[Item]:
     """Remove the question word, with the preposition or the adjective that belongs to it, and return it."""
     place = next((k for k, i in enumerate(items) if i.tag == "WH"), None)
     if place is None:
@@ -426,7 +424,7 @@ def _join_negation(items: list[Item], sign: Maker) -> list[Item]:
             )
             out.remove(right)
     for left, right in pairwise(signed):
-        if left.word == "there" and left.gloss == "HAVE" and right.gloss == "NOT":
+        if left.word == "there" and left.gloss == "HAVE" and right.tag in ("NOT", "MODAL"):
             a, b = out.index(left), out.index(right)
             out[a], out[b] = right, left
         if left.gloss == "NOT" and right.gloss == "WILL":
@@ -481,46 +479,46 @@ def _none_after_noun(items: list[Item]) -> None:
         return
 
 
-def _tense(clause: Clause, items: list[Item], times: list[Item], said: Discourse, sign: Maker) -> None:
+def _tense(
+    clause: Clause, items: list[Item], times: list[Item], said: Discourse, sign: Maker, asked: bool
+) -> None:
     """Put FINISH before the verb of a past event, PAST before a past state, where no time is established."""
-    verb = next((i for i in items if i.tag == "VERB" and i.signs), None)
-    perfect = next((i for i in items if i.tag == "PERFECT"), None)
-    did = next((i for i in items if i.tag == "DO" and i.word == "did"), None)
-    was = next((i for i in items if i.tag == "BE" and i.word in en.PAST_BE), None)
-    past = (
-        did
-        or was
-        or (
-            verb
-            if verb
-            and en.verb_form(verb.word.split()[0]) == "past"
-            and (verb.word.split()[0] not in en.MODALS)
-            and not perfect
-            and not any(i.tag in ("MODAL", "BE") for i in items)
-            else None
-        )
-    )
-    negated = any(i.gloss in NEGATIVE for i in items)
-    signed = {i.gloss for i in items}
     if times or any(i.tag == "TIME" for i in items):
         said.time_known = True
-    if (
-        clause.kind in ("if", "aside", "topic")
-        or {"FINISH", "ALREADY", "RECENT", "WILL", "AGO", "PAST"} & signed
-    ):
+    signed = {i.gloss for i in items}
+    verb = next((i for i in items if i.tag == "VERB" and i.signs), None)
+    told = bool(TIME_TELLING & signed) or (verb is not None and verb.gloss in UNMARKED)
+    if clause.kind in ("if", "aside", "topic") or told:
         return
-    if verb and verb.gloss in UNMARKED:
+    negated = bool(NEGATIVE & signed)
+    event = verb is not None and verb.gloss not in STATES and not negated
+    perfect = next((i for i in items if i.tag == "PERFECT"), None)
+    if perfect is not None:
+        going_on = verb is not None and en.verb_form(verb.word) == "ing"  # has been learning
+        if verb is not None and event and not going_on:
+            items.insert(
+                items.index(verb), Item(perfect.text, "finish", "ADV", [sign("FINISH", perfect.text)])
+            )
         return
-    going_on = verb and en.verb_form(verb.word) == "ing"  # has been learning: it still goes on
-    if perfect and not negated and verb and not going_on and verb.gloss not in STATES:
-        items.insert(items.index(verb), Item(perfect.text, "finish", "ADV", [sign("FINISH", perfect.text)]))
-    elif past and not said.time_known:
-        said.time_known = True
-        text = past.text if past is not verb else ""
-        if verb and not was and not negated and verb.gloss not in STATES:
-            items.insert(items.index(verb), Item(text, "finish", "ADV", [sign("FINISH", text)]))
-        else:
-            items.insert(0, Item(text, "past", "ADV", [sign("PAST", text)]))
+    past = _past(items)
+    if past is None or said.time_known or (asked and verb is not None and verb.gloss in STATES):
+        return
+    said.time_known = True
+    text = "" if past is verb else past.text
+    if verb is not None and event and past.tag != "BE":
+        items.insert(items.index(verb), Item(text, "finish", "ADV", [sign("FINISH", text)]))
+    else:
+        items.insert(0, Item(text, "past", "ADV", [sign("PAST", text)]))
+
+
+def _past(items: list[Item]) -> Item | None:
+    """The item that tells the past: did, was or were, or the clause's verb."""
+    helper = next((i for i in items if (i.tag, i.word) == ("DO", "did") or i.word in en.PAST_BE), None)
+    if helper or any(i.tag in ("MODAL", "BE") for i in items):
+        return helper
+    verb = next((i for i in items if i.tag == "VERB" and i.signs), None)
+    word = verb.word.split()[0] if verb else ""
+    return verb if word not in en.MODALS and en.verb_form(word) == "past" else None
 
 
 # -- spans -----------------------------------------------------------------------------------------
@@ -541,9 +539,7 @@ def spans_of(clause: Clause, ordered: list[Item], fronted: list[Item], first: in
     elif clause.kind in ("when", "topic"):
         spans.append(Span("topic", first, last))
     elif asked:
-        spans.append(
-            Span("wh-question" if any(i.tag == "WH" for i in ordered) else "yes-no-question", first, last)
-        )
+        spans.append(Span("wh-question" if clause.wh else "yes-no-question", first, last))
     moved = [(a, b) for i, a, b in places if i in fronted]
     if moved and clause.kind == "main":
         spans.append(Span("topic", moved[0][0], moved[-1][1]))
@@ -555,7 +551,7 @@ def spans_of(clause: Clause, ordered: list[Item], fronted: list[Item], first: in
         start += next(k for k, s in enumerate(places[place][0].signs) if s.gloss in NEGATIVE)
         if places[place][0].gloss == "NONE" and place:
             start = places[place - 1][1]
-        end = next((a - 1 for i, a, _ in places[place + 1 :] if i.tag == "WH" and asked), last)
+        end = next((a - 1 for i, a, _ in places[place + 1 :] if i.tag == "WH" and clause.wh), last)
         spans.append(Span("negation", start, max(start, end)))
     for place, (item, a, b) in enumerate(places):
         if item.gloss in ("YES", "YEAH"):

@@ -382,6 +382,7 @@ class Reader:
             return "DET"
         if entry.gloss in (
             "THANK-YOU",
+            "HOW-ABOUT",
             "EXCUSE",
             "GOOD-MORNING",
             "GOOD-NIGHT",
@@ -413,6 +414,8 @@ class Reader:
         token, word = self.tokens[index], self.words[index]
         if self.words[index : index + 3] == ["as", "soon", "as"]:
             return self._add("WHEN", index, 3, ())
+        if self.words[index : index + 2] == ["as", "for"] and not self.made:
+            return self._add("SILENT", index, 2, ())
         name = self.tagger.is_name(index)
         tag = "NAME" if name else self.tagger.tag(index)
         if tag == "POSSESSOR":

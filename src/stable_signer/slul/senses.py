@@ -45,7 +45,7 @@ class Senses:
             rest = word.removeprefix(prefix)
             if rest != word and len(rest) > 3 and (entry := self.glossary.lookup(rest)) and "ADJ" in forms:
                 return ["NOT", entry.gloss]
-        base_gloss = self.base(word, en.SUFFIXES) if len(word) > 4 else None
+        base_gloss = self.base(word, en.SUFFIXES) if len(word) > 3 else None
         return [base_gloss] if base_gloss else []
 
     def _own(self, word: str) -> str:

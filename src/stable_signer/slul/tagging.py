@@ -54,6 +54,7 @@ class Tagger:
             "there": self._there, "no": self._no, "going": self._going, "so": self._so, "like": self._like,
             "one": self._one, "ones": self._one, "been": self._been, "ago": lambda _: "ADV",
             "later": lambda _: "ADV", "earlier": lambda _: "ADV",
+            "hearing": lambda _: "ADJ",
         }  # fmt: skip
 
     # -- what stands around ------------------------------------------------------------------------
@@ -197,6 +198,8 @@ class Tagger:
         told = self.last_tag == "PRON" and clause and any(i.tag == "VERB" for i in self.made)
         content = self.last_tag in ("VERB", "ADJ") and (clause or name)
         finite = after in en.BE or after in en.MODALS or en.verb_form(after) in ("third", "past", "base")
+        plural = en.lemmas(after).get("NOUN", (after,))[0] != after
+        content = content or (self.last_tag == "VERB" and plural)
         relative = self.last_tag == "NOUN" and (clause or finite)
         return "THAT" if told or content or relative else "DET"
 
@@ -212,7 +215,8 @@ class Tagger:
         """"there is" (EXIST, signed HAVE) or a place (LOC)."""
         after = self.word(index + 1)
         inverted = self.last_tag == "BE" and self.question and after not in _STOPS
-        return "EXIST" if after in en.BE | {"'s"} or inverted else "LOC"
+        later = after in en.MODALS and self.word(index + 2) == "be"
+        return "EXIST" if after in en.BE | {"'s"} or inverted or later else "LOC"
 
     def _no(self, index: int) -> str:
         return "NONE" if self.nounlike(index + 1) else "INTJ"
@@ -243,6 +247,8 @@ class Tagger:
     def _wh(self, index: int) -> str:
         """A wh-word: sign (WH), time clause (WHEN) or relative pronoun (THAT, not signed)."""
         word, last = self.words[index], self.last
+        if word == "what" and self.word(index + 1) in en.ARTICLES and not self.question:
+            return "THAT"  # "What a day!"
         asking = self.last_tag in ("", "COMMA", "CONJ", "PAUSE", "INTJ", "SILENT", "PREP", "TO")
         inverted = self.word(index + 1) not in en.SUBJECTS and "<comma>" not in self.words[index:]
         if word == "when" and not (last and asks(last)) and not (self.question and asking and inverted):
@@ -305,7 +311,8 @@ class Tagger:
             return False
         forms = {content[0], *[x for group in en.lemmas(content[0]).values() for x in group]}
         remark = "ADJ" in en.lemmas(content[0]) and content[1:2] in (["to"], ["that"], ["for"])
-        return bool(forms & en.WEATHER) or "<time>" in self.words[index + 1 : index + 4] or remark
+        hour = content[0] == "time" or "<time>" in self.words[index + 1 : index + 4]
+        return bool(forms & en.WEATHER) or hour or remark
 
     # -- open classes ------------------------------------------------------------------------------
 
