@@ -69,6 +69,12 @@ class ArmGeometry:
     turn: float
     parent: int
 
+    @property
+    def wrist_axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Axes of the wrist's flexion and of its deviation towards the thumb, square to the forearm."""
+        flexion = unit(self.palm[:, 0] - (self.palm[:, 0] @ self.fore) * self.fore)
+        return flexion, np.cross(flexion, self.fore) * self.sign
+
 
 def unit(vector: np.ndarray) -> np.ndarray:
     """(…, 3) scaled to length 1."""
@@ -321,9 +327,8 @@ def _forearm(g: ArmGeometry, upper_turn: np.ndarray, bend: np.ndarray, hand: np.
     twist = twist_angle(relative, g.fore)
     swing = np.swapaxes(rotation(g.fore, twist), -1, -2) @ relative
     vector = rotation_vector(swing)
-    flexion = vector @ g.palm[:, 0]  # about the side axis the fingers turn towards the palm's normal
-    deviation = (vector @ g.palm[:, 2]) * g.sign
-    return elbow, twist, flexion, deviation
+    flexes, deviates = g.wrist_axes
+    return elbow, twist, vector @ flexes, vector @ deviates
 
 
 def rotation_vector(turn: np.ndarray) -> np.ndarray:
@@ -374,9 +379,10 @@ def _chain(
     twist = _wrap((g.turn - turn) * g.sign)
     forearm = upper_turn @ elbow @ rotation(g.fore, twist)
     vector = rotation_vector(np.swapaxes(forearm, -1, -2) @ hand)
-    flexion, deviation = vector @ g.palm[:, 0], (vector @ g.palm[:, 2]) * g.sign
-    flexion, deviation = np.clip(flexion, *WRIST_FLEXION), np.clip(deviation, *WRIST_DEVIATION)
-    vector = flexion[:, None] * g.palm[:, 0] + (deviation * g.sign)[:, None] * g.palm[:, 2]
+    flexes, deviates = g.wrist_axes
+    flexion = np.clip(vector @ flexes, *WRIST_FLEXION)
+    deviation = np.clip(vector @ deviates, *WRIST_DEVIATION)
+    vector = flexion[:, None] * flexes + deviation[:, None] * deviates
     shoulder = np.swapaxes(girdle, -1, -2) @ upper_turn
     shoulder_twist = _wrap(twist_angle(shoulder, g.upper))
     out = np.empty((frames, 7, 3, 3))
@@ -489,8 +495,15 @@ def retarget_arms(
         share = np.exp(-(nearest - nearest.min(1, keepdims=True)) / 0.01)
         share = share / share.sum(1, keepdims=True)
         # of each point from the target's wrist
+        # Points of the hand from the wrist; the hand may not be able to turn as far on this arm, and is then placed
+        # by the point that matters as it is really held.
         reach = target_places[:, points] - target_places[:, points[-1:]]
-        wrist = ((moved - reach) * share[..., None]).sum(1)
-        chain = solve_arm(body, target, side, wrist, goal.palm, swivel=goal.swivel, rotations=out, root=root)
-        out[:, list(g.joints)] = chain
+        asked = arm_targets(body, target, side, np.asarray(rotations, dtype=float), root).palm
+        held = goal.palm
+        for _ in range(3):
+            turned = np.einsum("tab,tcb,tpc->tpa", held, asked, reach)
+            wrist = ((moved - turned) * share[..., None]).sum(1)
+            chain = solve_arm(body, target, side, wrist, goal.palm, swivel=goal.swivel, rotations=out, root=root)
+            out[:, list(g.joints)] = chain
+            held = arm_targets(body, target, side, out, root).palm
     return out
