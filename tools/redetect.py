@@ -1,12 +1,13 @@
 """Does an independent eye find the hands and the face in a rendered video?
 
-Runs MediaPipe Holistic 0.10.21 over the frames, each on its own (static mode), and prints how often it finds the face
-and either hand. With the `.pose` that `stable-signer sign --pose` wrote beside the video it also prints how far the
-found points lie from the ones that drove the picture: PCK@0.2 palm (the share nearer than a fifth of the palm, wrist
-to middle knuckle) and the mean error in palm lengths. MediaPipe puts its points a little elsewhere than our joints
-are, so compare with its figures on real signers, not with 1.
+Runs MediaPipe Holistic 0.10.21 over the frames, each on its own (static mode), and prints how often it finds
+the face and either hand. With the `.pose` that `stable-signer sign --pose` wrote beside the video it also
+prints how far the found points lie from the ones that drove the picture: PCK@0.2 palm (the share nearer than
+a fifth of the palm, wrist to middle knuckle) and the mean error in palm lengths. MediaPipe puts its points a
+little elsewhere than our joints are, so compare with its figures on real signers, not with 1.
 
-MediaPipe wants numpy < 2, so it lives in an environment of its own, which the first run builds (.venv-redetect/):
+MediaPipe wants numpy < 2, so it lives in an environment of its own, which the first run builds
+(.venv-redetect/):
 
     python tools/redetect.py out.mp4 [--pose out.pose] [--json figures.json]
 """
@@ -96,12 +97,14 @@ def measure(video: Path, pose: Path | None, every: int) -> dict[str, float]:
 
 
 def read_pose(path: Path) -> dict[str, object]:
-    """Both hands of a `.pose` file: (T, 21, 2) pixels. A foreshortened palm makes PCK strict, as it should."""
+    """Both hands of a `.pose` file: (T, 21, 2) pixels."""
     from pose_format import Pose
 
     pose = Pose.read(path.read_bytes())
-    return {side: pose.get_components([name]).body.data[:, 0, :, :2].filled(float("nan"))
-            for side, name in HANDS.items()}
+    return {
+        side: pose.get_components([name]).body.data[:, 0, :, :2].filled(float("nan"))
+        for side, name in HANDS.items()
+    }
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The face's paint: brows, lashes, lips, cheeks, beard and the lines of age, drawn once per signer.
 
-A picture of the canonical face seen from straight ahead (an orthographic map of x and z). Each skin vertex knows its
-canonical place, so the paint moves with the skin: raise the brows and the painted brows rise. The shapes follow the
-face points of `body.keypoints`.
+A picture of the canonical face seen from straight ahead (an orthographic map of x and z). Each skin vertex
+knows its canonical place, so the paint moves with the skin: raise the brows and the painted brows rise. The
+shapes follow the face points of `body.keypoints`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Easel:
             if kind == "fill":
                 pen.polygon(self.texel(places), fill=round(255 * value))
             else:
-                pen.line(self.texel(places), fill=255, width=max(round(value * TEXELS * FINE), 1), joint="curve")
+                pen.line(
+                    self.texel(places), fill=255, width=max(round(value * TEXELS * FINE), 1), joint="curve"
+                )
         small = image.resize((self.shape[1], self.shape[0]), Image.Resampling.BOX)
         if blur > 0:
             small = small.filter(ImageFilter.GaussianBlur(blur * TEXELS))
@@ -96,7 +98,9 @@ def face_paint(body: Body, card: SignerCard) -> np.ndarray:
     lay(skin * [1.06, 0.74, 0.72], 0.42 * blush * easel.spot(0.04, 0.772, 0.022, 0.016))  # cheeks
     lay(skin * [1.05, 0.78, 0.76], 0.35 * blush * easel.spot(0.0, 0.783, 0.013, 0.012))  # tip of the nose
     lay(skin * [0.80, 0.66, 0.66], 0.35 * easel.spot(0.031, 0.822, 0.021, 0.0085))  # lids
-    lay(skin * [0.84, 0.74, 0.76], (0.2 + 0.4 * card.age_lines) * easel.spot(0.027, 0.801, 0.014, 0.004))  # under eyes
+    lay(
+        skin * [0.84, 0.74, 0.76], (0.2 + 0.4 * card.age_lines) * easel.spot(0.027, 0.801, 0.014, 0.004)
+    )  # under eyes
     _age(easel, card, skin, lay)
     _beard(easel, card, rng, lay)
     _lips(easel, card, skin, lay)
@@ -124,14 +128,17 @@ def _lips(easel: Easel, card: SignerCard, skin: np.ndarray, lay) -> None:  # typ
 def _eyes(easel: Easel, card: SignerCard, skin: np.ndarray, lay) -> None:  # type: ignore[no-untyped-def]
     upper = curve(np.array([easel.point[i] for i in UPPER_LID]))
     lower = curve(np.array([easel.point[i] for i in LOWER_LID]))
-    wing = upper[:1] + [[-0.0022, 0.0004]]
-    lash = np.concatenate([wing, upper + [0, 0.0006]])
+    wing = upper[:1] + np.array([-0.0022, 0.0004])
+    lash = np.concatenate([wing, upper + np.array([0, 0.0006])])
     both = [("line", side, card.lash_width) for side in (lash, mirrored(lash))]
     lay((0.012, 0.008, 0.007), 0.8 * easel.draw(both, 0.0004))
     thin = [("line", side, 0.0009) for side in (lower, mirrored(lower))]
     lay(skin * 0.35, 0.35 * easel.draw(thin, 0.0005))
-    crease = upper + [0, 0.0052]
-    lay(skin * [0.62, 0.5, 0.48], 0.45 * easel.draw([("line", s, 0.0013) for s in (crease, mirrored(crease))], 0.0006))
+    crease = upper + np.array([0, 0.0052])
+    lay(
+        skin * [0.62, 0.5, 0.48],
+        0.45 * easel.draw([("line", s, 0.0013) for s in (crease, mirrored(crease))], 0.0006),
+    )
 
 
 def _brows(easel: Easel, card: SignerCard, rng: np.random.Generator, lay) -> None:  # type: ignore[no-untyped-def]
@@ -144,7 +151,9 @@ def _brows(easel: Easel, card: SignerCard, rng: np.random.Generator, lay) -> Non
     # a calm brow: its tail as high as its head, an arch between; the landmarks alone look worried
     middle[:, 1] += 0.0018 * np.sin(np.pi * np.clip(t * 1.2, 0, 1)) + 0.0014 * (1 - t) - 0.0016 * t**2
     half = card.brow_width / 2 * np.clip(np.minimum(t / 0.55 + 0.12, 1.0), 0, 1) * np.where(t > 0.92, 0.8, 1)
-    outline = np.concatenate([middle + np.stack([0 * t, half], 1), (middle - np.stack([0 * t, half], 1))[::-1]])
+    outline = np.concatenate(
+        [middle + np.stack([0 * t, half], 1), (middle - np.stack([0 * t, half], 1))[::-1]]
+    )
     shapes = [("fill", outline, 0.85), ("fill", mirrored(outline), 0.85)]
     strokes = []
     for _ in range(150):
@@ -161,10 +170,18 @@ def _brows(easel: Easel, card: SignerCard, rng: np.random.Generator, lay) -> Non
 def _beard(easel: Easel, card: SignerCard, rng: np.random.Generator, lay) -> None:  # type: ignore[no-untyped-def]
     if card.beard == "none":
         return
-    right = np.array([
-        (-0.074, 0.806), (-0.066, 0.800), (-0.061, 0.776), (-0.050, 0.757), (-0.034, 0.752), (-0.028, 0.762),
-        (-0.012, 0.768), (0.0, 0.765),
-    ])
+    right = np.array(
+        [
+            (-0.074, 0.806),
+            (-0.066, 0.800),
+            (-0.061, 0.776),
+            (-0.050, 0.757),
+            (-0.034, 0.752),
+            (-0.028, 0.762),
+            (-0.012, 0.768),
+            (0.0, 0.765),
+        ]
+    )
     below = np.array([(-0.074, 0.66), (0.0, 0.66)])
     outline = np.concatenate([right, mirrored(right)[::-1], mirrored(below), below[::-1][1:], below[:1]])
     mask = easel.draw([("fill", outline, 1.0)], 0.0028)
@@ -174,7 +191,9 @@ def _beard(easel: Easel, card: SignerCard, rng: np.random.Generator, lay) -> Non
     # the neck is bare under the jaw
     row = TOP - (np.arange(easel.shape[0]) + 0.5) / TEXELS
     mask *= np.clip((row - 0.688) / 0.012, 0, 1)[:, None].astype(np.float32)
-    grain = Image.fromarray(rng.integers(0, 256, easel.shape, dtype=np.uint8)).filter(ImageFilter.GaussianBlur(0.9))
+    grain = Image.fromarray(rng.integers(0, 256, easel.shape, dtype=np.uint8)).filter(
+        ImageFilter.GaussianBlur(0.9)
+    )
     noise = (np.asarray(grain, np.float32) / 255 - 0.5) * 2.2 + 0.5
     strength = {"stubble": 0.42, "full": 1.0}[card.beard]
     colour = np.array(linear(card.hair.colour if card.beard == "full" else card.brows))
@@ -187,8 +206,14 @@ def _age(easel: Easel, card: SignerCard, skin: np.ndarray, lay) -> None:  # type
         return
     fold = curve(np.array([(-0.017, 0.781), (-0.025, 0.770), (-0.031, 0.756), (-0.033, 0.744)]))
     feet = [np.array([(-0.049, 0.815 + d), (-0.058, 0.817 + 2.6 * d)]) for d in (-0.003, 0.0, 0.003)]
-    brow = [curve(np.array([(-0.03, z - 0.002), (0.0, z + 0.001), (0.03, z - 0.002)])) for z in (0.848, 0.857)]
-    lay(skin * [0.66, 0.52, 0.5], 0.55 * card.age_lines * easel.draw(
-        [("line", side, 0.0018) for side in (fold, mirrored(fold))], 0.0013))
+    brow = [
+        curve(np.array([(-0.03, z - 0.002), (0.0, z + 0.001), (0.03, z - 0.002)])) for z in (0.848, 0.857)
+    ]
+    lay(
+        skin * [0.66, 0.52, 0.5],
+        0.55
+        * card.age_lines
+        * easel.draw([("line", side, 0.0018) for side in (fold, mirrored(fold))], 0.0013),
+    )
     lines = [("line", s, 0.0009) for f in feet for s in (f, mirrored(f))] + [("line", b, 0.001) for b in brow]
     lay(skin * [0.66, 0.52, 0.5], 0.5 * card.age_lines * easel.draw(lines, 0.0008))

@@ -1,16 +1,17 @@
 """The figure: one signer's body, dressed, as a single mesh ready to be posed and painted.
 
-The parametric body comes without hair or clothes. Both are made here, once per signer, at rest: clothes from the
-body's CC0 tights helper, moved out along its normals and cut at neck and sleeves; hair from a shell over the scalp
-(`hair.py`). What the clothes cover and what lies under the picture is left out.
+The parametric body comes without hair or clothes. Both are made here, once per signer, at rest: clothes from
+the body's CC0 tights helper, moved out along its normals and cut at neck and sleeves; hair from a shell over
+the scalp (`hair.py`). What the clothes cover and what lies under the picture is left out.
 
-Every vertex carries the attributes that `shading.py` reads. Its canonical place is where the same vertex of the
-first signer lies at rest: hairlines, brows and lips are drawn once, there, and fit every face.
+Every vertex carries the attributes that `shading.py` reads. Its canonical place is where the same vertex of
+the first signer lies at rest: hairlines, brows and lips are drawn once, there, and fit every face.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ from stable_signer.pose2vid.signers import SignerCard, linear
 FRIENDLY = {"mouthSmileLeft": 0.16, "mouthSmileRight": 0.16, "browInnerUp": 0.06}
 WEIGHTS_KEPT = 8  # joints per vertex
 RIB = 0.014  # metres, width of the knitted band at neck and cuffs
+SEEN_INSIDE = 0.08  # metres: how far one can look into a sleeve
 UNDER_CLOTHES = 0.014  # metres behind a seam where the skin is left out
 AMBIENT_DIRECTIONS, AMBIENT_SIZE, AMBIENT_REACH = 40, 320, 0.22  # of the baked ambient light; metres
 
@@ -47,8 +49,9 @@ AMBIENT_DIRECTIONS, AMBIENT_SIZE, AMBIENT_REACH = 40, 320, 0.22  # of the baked 
 class Figure:
     """A dressed signer. N vertices, F triangles.
 
-    skin: poses the N vertices (`Posed.vertices`). triangles (F, 3) int32. material (F,) uint8, one of shading.SKIN ...
-    cull (F,) bool, closed surfaces whose back is never seen. attributes (N, ATTRIBUTES) float32. rest (N, 3) float32.
+    skin: poses the N vertices (`Posed.vertices`). triangles (F, 3) int32. material (F,) uint8, one of
+    shading.SKIN ... cull (F,) bool, closed surfaces whose back is never seen. attributes (N, ATTRIBUTES)
+    float32. rest (N, 3) float32.
     """
 
     skin: Skin
@@ -71,7 +74,8 @@ def build_figure(body: Body, card: SignerCard) -> Figure:
     covered = clothed(whole.position, whole.weights @ arm, landmarks, card)
     seen = ~(covered[whole.triangles] > UNDER_CLOTHES).all(1)
     parts = [
-        *clothes, *_split_body(body, whole.triangles[seen], whole, card),
+        *clothes,
+        *_split_body(body, whole.triangles[seen], whole, card),
         _extra_part(body, rest, "teeth", TEETH).tint("#ece6da", 0.25),
         *hair,
     ]
@@ -90,7 +94,9 @@ def _body_part(body: Body, rest: RestPose, card: SignerCard) -> Part:
     attributes[:, CANON : CANON + 3] = arrays["vertices"][0]
     weights = _dense(arrays["skin_weights"], arrays["skin_joints"], len(body.joints))
     friendly = sum(FRIENDLY[name] * face[:, body.face_index[name]] for name in FRIENDLY)
-    return Part(rest.vertices.numpy() + friendly, weights, face, attributes, arrays["triangles"].astype(int), SKIN)
+    return Part(
+        rest.vertices.numpy() + friendly, weights, face, attributes, arrays["triangles"].astype(int), SKIN
+    )
 
 
 def _extra_part(body: Body, rest: RestPose, name: str, material: int) -> Part:
@@ -105,9 +111,7 @@ def _extra_part(body: Body, rest: RestPose, name: str, material: int) -> Part:
     return Part(rest.extra_vertices.numpy(), weights, face, attributes, triangles, material).used()
 
 
-def _clothes(
-    tights: Part, landmarks: dict[str, np.ndarray], arm: np.ndarray, card: SignerCard
-) -> list[Part]:
+def _clothes(tights: Part, landmarks: dict[str, np.ndarray], arm: np.ndarray, card: SignerCard) -> list[Part]:
     """The top, a knitted band along its neck, cuffs and hem, and trousers."""
     cloth = tights.smoothed(4).subdivided().smoothed(2)
     on_arm = cloth.weights @ arm
@@ -124,9 +128,12 @@ def _clothes(
     cloth.position = cloth.position + loose[:, None] * vertex_normals(cloth.position, cloth.triangles)
     field = np.minimum(clothed(cloth.position, on_arm, landmarks, card), covered)
     cloth, field = cloth.cut(field)
-    main = cloth.cut(field - RIB)[0].tint(card.clothes.top, 0.0)
+    main, behind_rib = cloth.cut(field - RIB)
+    main = main.tint(card.clothes.top, 0.0)
+    main.both_sides = (behind_rib[main.triangles] < SEEN_INSIDE).any(1)
     band = cloth.cut(RIB - field)[0].tint(card.clothes.top, 0.0)
     band.attributes[:, COLOUR : COLOUR + 3] *= 0.78
+    band.both_sides = True
     return [main, band, trousers]
 
 
@@ -153,7 +160,9 @@ def _arm_share(body: Body) -> np.ndarray:
     return np.array([name.startswith(names) for name in body.joints], dtype=np.float32)
 
 
-def clothed(position: np.ndarray, arm: np.ndarray, landmarks: dict[str, np.ndarray], card: SignerCard) -> np.ndarray:
+def clothed(
+    position: np.ndarray, arm: np.ndarray, landmarks: dict[str, np.ndarray], card: SignerCard
+) -> np.ndarray:
     """(N,) metres, positive where clothes cover the body: distance to the neckline or to the sleeve's end."""
     side = np.where(position[:, 0] > 0, 1.0, -1.0)
     along = np.full(len(position), -1.0)  # metres along the arm from the shoulder
@@ -162,7 +171,7 @@ def clothed(position: np.ndarray, arm: np.ndarray, landmarks: dict[str, np.ndarr
     mirrored = position * np.stack([side, np.ones_like(side), np.ones_like(side)], 1)
     chain = [landmarks[f"{name}.L"] for name in ("upperarm01", "lowerarm01", "wrist")]
     stops = [0.0]
-    for start, end in zip(chain[:-1], chain[1:]):
+    for start, end in pairwise(chain):
         axis = end - start
         reach = float(np.linalg.norm(axis))
         t = (mirrored - start) @ axis / reach
@@ -181,14 +190,22 @@ def clothed(position: np.ndarray, arm: np.ndarray, landmarks: dict[str, np.ndarr
     }[card.clothes.sleeves]
     sleeve = np.where(arm > 0.5, end_of_sleeve - along, 1.0)
     neck = landmarks["neck01"]
-    lateral, forward = np.abs(position[:, 0]), neck[1] - position[:, 1]  # forward of the neck's axis is positive
+    lateral, forward = (
+        np.abs(position[:, 0]),
+        neck[1] - position[:, 1],
+    )  # forward of the neck's axis is positive
     height, slope, dip, width = {
         "crew": (0.012, 0.50, 0.0, 0.1),
         "high": (0.03, 0.30, 0.0, 0.1),
         "boat": (-0.012, 0.25, 0.0, 0.1),
         "v": (0.008, 0.45, 0.085, 0.075),
     }[card.clothes.neck]
-    line = neck[2] + height - slope * forward - np.where(forward > 0, dip * np.clip(1 - lateral / width, 0, 1), 0)
+    line = (
+        neck[2]
+        + height
+        - slope * forward
+        - np.where(forward > 0, dip * np.clip(1 - lateral / width, 0, 1), 0)
+    )
     return np.minimum(sleeve, line - position[:, 2])
 
 
@@ -209,7 +226,7 @@ def _split_body(body: Body, triangles: np.ndarray, whole: Part, card: SignerCard
 
 
 def _paint_skin(body: Body, skin: Part, card: SignerCard) -> None:
-    """Colour by vertex: palms, knuckles, nails, ears, the inside of the mouth; where the face paint applies."""
+    """Colour by vertex: palms, knuckles, nails, ears, the inside of the mouth; where face paint goes."""
     arrays = body.arrays
     canon = arrays["vertices"][0]
     heads = {name: arrays["heads"][0][i] for i, name in enumerate(body.joints)}
@@ -236,8 +253,10 @@ def _paint_skin(body: Body, skin: Part, card: SignerCard) -> None:
                 joint = heads[f"finger{finger}-{k}.{side}"]
                 near = np.exp(-(((canon - joint) ** 2).sum(1)) / 0.011**2) * here * (1 - inner)
                 blend(base * red * 0.9, near * 0.55)
-        tips = np.exp(-np.min([((canon - heads[f"finger{f}-3.{side}"]) ** 2).sum(1) for f in range(1, 6)], axis=0)
-                      / 0.022**2)
+        tips = np.exp(
+            -np.min([((canon - heads[f"finger{f}-3.{side}"]) ** 2).sum(1) for f in range(1, 6)], axis=0)
+            / 0.022**2
+        )
         blend(colour * red, tips * here * 0.3)
     labels = {name: arrays[f"label_{name}"] / 255.0 for name in ("nail", "ear", "mouth_inside")}
     blend(colour * red, labels["ear"] * 0.6)
@@ -282,8 +301,10 @@ def _join(body: Body, rest: RestPose, parts: list[Part]) -> Figure:
         skin=Skin(Body(arrays), dressed),
         triangles=np.ascontiguousarray(triangles),
         material=material,
-        cull=np.isin(material, (SKIN, EYE, TONGUE)),
-        attributes=np.ascontiguousarray(np.concatenate([part.attributes for part in parts]).astype(np.float32)),
+        cull=~np.concatenate([np.broadcast_to(part.both_sides, len(part.triangles)) for part in parts]),
+        attributes=np.ascontiguousarray(
+            np.concatenate([part.attributes for part in parts]).astype(np.float32)
+        ),
         rest=position,
     )
 
@@ -291,8 +312,8 @@ def _join(body: Body, rest: RestPose, parts: list[Part]) -> Figure:
 def _bake_ambient(figure: Figure) -> None:
     """Fill the AMBIENT column: the share of the sky that each vertex sees at rest, weighted by the cosine.
 
-    Depth maps from directions spread evenly over the sphere; only what stands nearer than AMBIENT_REACH counts, so
-    that the arms' place at rest does not show.
+    Depth maps from directions spread evenly over the sphere; only what stands nearer than AMBIENT_REACH
+    counts, so that the arms' place at rest does not show.
     """
     rest, triangles = figure.rest, figure.triangles
     normals = vertex_normals(rest, triangles)
@@ -312,7 +333,9 @@ def _bake_ambient(figure: Figure) -> None:
         up = np.cross(across, direction)
         local = rest - centre
         far = 10 * radius - local @ direction
-        points = np.stack([AMBIENT_SIZE / 2 + local @ across * scale, AMBIENT_SIZE / 2 + local @ up * scale, far], 1)
+        points = np.stack(
+            [AMBIENT_SIZE / 2 + local @ across * scale, AMBIENT_SIZE / 2 + local @ up * scale, far], 1
+        )
         points = np.ascontiguousarray(points, np.float32)
         visible(points, triangles, keep_all, triangle, inverse)
         column, row = (np.clip(points[:, k].astype(int), 0, AMBIENT_SIZE - 1) for k in (0, 1))

@@ -1,7 +1,7 @@
 """Hair: a shell over the scalp with a hairline, and what hangs or is tied behind the face, never over it.
 
-All shapes are drawn in canonical places (the first signer's head, metres) and carried to a signer's own head by the
-affine map between the two scalps.
+All shapes are drawn in canonical places (the first signer's head, metres) and carried to a signer's own head
+by the affine map between the two scalps.
 """
 
 from __future__ import annotations
@@ -17,19 +17,35 @@ from stable_signer.pose2vid.signers import SignerCard
 
 AXIS = np.array([0.0, -0.036])  # x and y of the head's upright axis
 EYE_LEVEL, CROWN = 0.816, 0.929  # z
-# The hairline: degrees from straight ahead, and z there. Temples, sideburns before the ear, over the ear, nape.
-HAIRLINE = np.array([
-    (0, 0.888), (18, 0.886), (32, 0.881), (44, 0.871), (53, 0.855), (60, 0.836), (66, 0.808), (72, 0.806), (78, 0.826),
-    (98, 0.826), (106, 0.790), (120, 0.757), (150, 0.747), (180, 0.744),
-])
+# The hairline: degrees from straight ahead, and z there. Temples, sideburns before the ear, over the ear,
+# nape.
+HAIRLINE = np.array(
+    [
+        (0, 0.888),
+        (18, 0.886),
+        (32, 0.881),
+        (44, 0.871),
+        (53, 0.855),
+        (60, 0.836),
+        (66, 0.808),
+        (72, 0.806),
+        (78, 0.826),
+        (98, 0.826),
+        (106, 0.790),
+        (120, 0.757),
+        (150, 0.747),
+        (180, 0.744),
+    ]
+)
 
 
 @dataclass(frozen=True)
 class Cut:
     """A hair style in numbers, metres.
 
-    thickness: of the shell over the crown. ramp: how far behind the hairline it is reached. lift: extra height of
-    the front on one side (a parting). rough: unevenness. hang: z where hanging hair ends (None: none hangs).
+    thickness: of the shell over the crown. ramp: how far behind the hairline it is reached. lift: extra
+    height of the front on one side (a parting). rough: unevenness. hang: z where hanging hair ends (None:
+    none hangs).
     knot: centre (x, y, z) and radius of a bun.
     """
 
@@ -90,8 +106,11 @@ def _rough(canon: np.ndarray) -> np.ndarray:
     """(N,) in about [-1, 1]: locks of hair."""
     around = np.arctan2(canon[:, 0] - AXIS[0], AXIS[1] - canon[:, 1])
     x, y, z = canon.T
-    return (np.sin(around * 17 + 2 * np.sin(z * 40)) + np.sin(around * 41 + z * 60) * 0.6
-            + np.sin(x * 150 + 2 * np.sin(y * 90)) * np.sin(y * 130) * np.sin(z * 140) * 1.2) / 2
+    return (
+        np.sin(around * 17 + 2 * np.sin(z * 40))
+        + np.sin(around * 41 + z * 60) * 0.6
+        + np.sin(x * 150 + 2 * np.sin(y * 90)) * np.sin(y * 130) * np.sin(z * 140) * 1.2
+    ) / 2
 
 
 def _shell(body: Body, scalp: Part, ear: np.ndarray, cut: Cut) -> Part:
@@ -108,14 +127,16 @@ def _shell(body: Body, scalp: Part, ear: np.ndarray, cut: Cut) -> Part:
     front = np.clip((-0.05 - canon[:, 1]) / 0.05, 0, 1) * np.clip((canon[:, 2] - 0.885) / 0.03, 0, 1)
     parting = np.clip(0.5 + (canon[:, 0] + 0.02) / 0.03, 0, 1)
     thickness = depth * (cut.thickness + cut.lift * front * parting + cut.rough * _rough(canon)) - 0.001
-    fine.position = (fine.position + vertex_normals(fine.position, fine.triangles) * thickness[:, None]).astype(np.float32)
+    fine.position = (
+        fine.position + vertex_normals(fine.position, fine.triangles) * thickness[:, None]
+    ).astype(np.float32)
     return fine.cut(field)[0]
 
 
 def _part_from_grid(
     body: Body, canon: np.ndarray, rows: int, columns: int, closed: bool, neck: np.ndarray, fit: np.ndarray
 ) -> Part:
-    """A sheet of rows x columns canonical places; neck (N,) is the share that follows the neck, not the head."""
+    """A sheet of rows x columns canonical places; neck (N,) is the share that follows the neck."""
     weights = np.zeros((len(canon), len(body.joints)), np.float32)
     weights[:, body.index["head"]] = 1 - neck
     weights[:, body.index["neck01"]] = neck
@@ -128,11 +149,11 @@ def _part_from_grid(
     attributes[:, CANON : CANON + 3] = canon
     position = (np.c_[canon, np.ones(len(canon))] @ fit).astype(np.float32)
     face = np.zeros((len(canon), len(body.face_actions), 3), np.float32)
-    return Part(position, weights, face, attributes, triangles, HAIR)
+    return Part(position, weights, face, attributes, triangles, HAIR, both_sides=not closed)
 
 
 def _hanging(body: Body, cut: Cut, fit: np.ndarray) -> Part:
-    """Hair that falls from the crown around the back of the head, beside the cheeks and no further forward."""
+    """Hair that falls from the crown around the back of the head, never further forward than the cheeks."""
     assert cut.hang is not None
     rows, columns = 22, 90
     t = np.linspace(0, 1, rows)[:, None]
@@ -164,8 +185,12 @@ def _knot(body: Body, knot: tuple[float, float, float, float], fit: np.ndarray) 
     polar = np.linspace(0.02, np.pi - 0.02, rows)[:, None]
     around = (np.arange(columns) / columns * 2 * np.pi)[None, :]
     r = radius * (1 + 0.05 * np.sin(around * 5 + polar * 4))
-    canon = np.stack([
-        x + 1.08 * r * np.sin(polar) * np.sin(around), y - r * np.sin(polar) * np.cos(around),
-        z + 0.85 * r * np.cos(polar) + 0 * around,
-    ], -1).reshape(-1, 3)
+    canon = np.stack(
+        [
+            x + 1.08 * r * np.sin(polar) * np.sin(around),
+            y - r * np.sin(polar) * np.cos(around),
+            z + 0.85 * r * np.cos(polar) + 0 * around,
+        ],
+        -1,
+    ).reshape(-1, 3)
     return _part_from_grid(body, canon, rows, columns, True, np.zeros(len(canon)), fit)

@@ -29,8 +29,8 @@ IRIS_RADIUS = 0.0071  # metres; the body's eyeballs are a quarter larger than ou
 class MeshRenderer:
     """Paints motions of one signer in one style.
 
-    `camera` is the camera of the pictures: project joints with it to overlay them. The same motion gives the same
-    pictures, bit for bit, on the same machine.
+    `camera` is the camera of the pictures: project joints with it to overlay them. The same motion gives the
+    same pictures, bit for bit, on the same machine.
     """
 
     def __init__(self, body: Body, signer: SignerCard, style: Style, size: int = 512) -> None:
@@ -42,10 +42,12 @@ class MeshRenderer:
         self.tones = tone_curve()
         self.plain = dithered(self.background, self.tones)
         self.scene = make_scene(body, signer, style, self.camera)
-        self.light_axes = np.array([self.scene.across, self.scene.upward, self.scene.key[:3]], dtype=np.float32)
+        self.light_axes = np.array(
+            [self.scene.across, self.scene.upward, self.scene.key[:3]], dtype=np.float32
+        )
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
-        """Yields uint8 (size, size, 3) sRGB pictures, one for each frame of the motion, in constant memory."""
+        """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
         waiting: deque[Future[np.ndarray]] = deque()
         with ThreadPoolExecutor(WORKERS) as pool:
             try:
@@ -63,7 +65,7 @@ class MeshRenderer:
                     future.cancel()
 
     def picture(self, vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """One frame: vertices (N, 3) of the figure in metres, and points (N, 3), the same projected -> (H, W, 3)."""
+        """One frame from the figure's vertices (N, 3) in metres and their projection (N, 3): (H, W, 3) uint8."""
         figure, size, scene = self.figure, self.size, self.scene
         fine = np.ascontiguousarray(points * np.array([SAMPLES, SAMPLES, 1], dtype=np.float32))
         triangle = np.empty((size * SAMPLES, size * SAMPLES), np.int32)
@@ -85,8 +87,25 @@ class MeshRenderer:
         narrow = mean_depth(inverse, SAMPLES, max(round(size / 340), 1), 0.12)
         wide = mean_depth(inverse, SAMPLES * 4, max(round(size / 128), 1), 0.25)
         picture = np.empty((size, size, 3), np.uint8)
-        shade(triangle, inverse, fine, vertices, figure.triangles, figure.material, normals, figure.attributes,
-              self.paint, scene, shadow, narrow, wide, self.background, self.plain, self.tones, picture)
+        shade(
+            triangle,
+            inverse,
+            fine,
+            vertices,
+            figure.triangles,
+            figure.material,
+            normals,
+            figure.attributes,
+            self.paint,
+            scene,
+            shadow,
+            narrow,
+            wide,
+            self.background,
+            self.plain,
+            self.tones,
+            picture,
+        )
         return picture
 
 
@@ -106,25 +125,29 @@ def make_scene(body: Body, signer: SignerCard, style: Style, camera: Camera) -> 
     scale = SHADOW_TEXELS / (2 * reach)
     canon, base = body.arrays["vertices"][0], body.arrays["base_index"]
     eye = canon[(base >= 14598) & (base < 14670)].mean(0)
-    values = dict(
-        camera=camera.position,
-        key=key,
-        fill=light(style.fill.direction, style.fill.colour),
-        rim=light(style.rim.direction, style.rim.colour),
-        sky=style.sky,
-        ground=style.ground,
-        contact=[0.0008, 0.005, 0.012, 1 / 0.10, 0.58, 0.45],
-        face_map=[LEFT, TOP, TEXELS],
-        eye=eye,
-        iris=[*linear(signer.eyes), IRIS_RADIUS],
-        across=across,
-        upward=upward,
-        shadow_map=[scale, SHADOW_TEXELS / 2 - middle @ across * scale, SHADOW_TEXELS / 2 + middle @ upward * scale,
-                    LIGHT_DISTANCE],
-        strands=np.array([0.0, 0.35, -1.0]) / np.linalg.norm([0.35, 1.0]),
-        head=[*AXIS, 0.0, 14.0],
-    )
-    return Scene(**{name: tuple(float(number) for number in value) for name, value in values.items()})
+    values: dict[str, object] = {
+        "camera": camera.position,
+        "key": key,
+        "fill": light(style.fill.direction, style.fill.colour),
+        "rim": light(style.rim.direction, style.rim.colour),
+        "sky": style.sky,
+        "ground": style.ground,
+        "contact": [0.0008, 0.005, 0.012, 1 / 0.10, 0.58, 0.45],
+        "face_map": [LEFT, TOP, TEXELS],
+        "eye": eye,
+        "iris": [*linear(signer.eyes), IRIS_RADIUS],
+        "across": across,
+        "upward": upward,
+        "shadow_map": [
+            scale,
+            SHADOW_TEXELS / 2 - middle @ across * scale,
+            SHADOW_TEXELS / 2 + middle @ upward * scale,
+            LIGHT_DISTANCE,
+        ],
+        "strands": np.array([0.0, 0.35, -1.0]) / np.linalg.norm([0.35, 1.0]),
+        "head": [*AXIS, 0.0, 14.0],
+    }
+    return Scene(**{name: tuple(np.asarray(value, float).tolist()) for name, value in values.items()})
 
 
 def backdrop(style: Style, size: int) -> np.ndarray:
@@ -137,7 +160,7 @@ def backdrop(style: Style, size: int) -> np.ndarray:
 
 
 def dithered(picture: np.ndarray, tones: np.ndarray) -> np.ndarray:
-    """Linear (H, W, 3) -> uint8 through the tone curve, with a fixed noise of one step against visible bands."""
+    """Linear (H, W, 3) -> uint8 through the tone curve, with a fixed noise of one step against bands."""
     exact = np.interp(picture, np.arange(len(tones)) / len(tones) * 2, tones.astype(np.float64))
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, picture.shape[:2])[..., None]
     return np.clip(np.rint(exact + noise), 0, 255).astype(np.uint8)

@@ -14,7 +14,8 @@ from stable_signer.pose2vid.signers import linear
 class Part:
     """A piece of the figure while it is being made.
 
-    position (N, 3) at rest; weights (N, J); face (N, 52, 3) deltas; attributes (N, ATTRIBUTES); triangles (F, 3).
+    position (N, 3) at rest; weights (N, J); face (N, 52, 3) deltas; attributes (N, ATTRIBUTES); triangles (F,
+    3).
     """
 
     position: np.ndarray
@@ -23,18 +24,24 @@ class Part:
     attributes: np.ndarray
     triangles: np.ndarray
     material: int
+    both_sides: np.ndarray | bool = False
 
     def used(self) -> Part:
         """Without the vertices that no triangle uses."""
         keep, inverse = np.unique(self.triangles, return_inverse=True)
-        return Part(
-            self.position[keep], self.weights[keep], self.face[keep], self.attributes[keep],
-            inverse.reshape(-1, 3), self.material,
+        return replace(
+            self,
+            position=self.position[keep],
+            weights=self.weights[keep],
+            face=self.face[keep],
+            attributes=self.attributes[keep],
+            triangles=inverse.reshape(-1, 3),
         )
 
     def select(self, keep: np.ndarray) -> Part:
         """Only the triangles where keep (F,) holds."""
-        return replace(self, triangles=self.triangles[keep]).used()
+        sides = self.both_sides if isinstance(self.both_sides, bool) else self.both_sides[keep]
+        return replace(self, triangles=self.triangles[keep], both_sides=sides).used()
 
     def tint(self, colour: str, gloss: float) -> Part:
         """Painted all over with an sRGB colour."""
@@ -49,22 +56,30 @@ class Part:
             t = share.reshape(-1, *[1] * (values.ndim - 1))
             return np.concatenate([values, values[start] * (1 - t) + values[end] * t]).astype(np.float32)
 
-        return replace(self, position=extend(self.position), weights=extend(self.weights), face=extend(self.face),
-                       attributes=extend(self.attributes))
+        return replace(
+            self,
+            position=extend(self.position),
+            weights=extend(self.weights),
+            face=extend(self.face),
+            attributes=extend(self.attributes),
+        )
 
     def subdivided(self) -> Part:
         """Every triangle in four, at the middles of its edges."""
         corners = self.triangles
         edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
         unique, inverse = np.unique(edges, axis=0, return_inverse=True)
-        ab, bc, ca = (inverse.reshape(3, -1) + len(self.position))
+        ab, bc, ca = inverse.reshape(3, -1) + len(self.position)
         a, b, c = corners.T
         fine = self.extended(unique[:, 0], unique[:, 1], np.full(len(unique), 0.5))
-        fine.triangles = np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
+        fine.triangles = np.concatenate(
+            [np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+        )
         return fine
 
     def smoothed(self, passes: int) -> Part:
-        """Vertices drawn towards the mean of their neighbours and back (Taubin 1995), so that nothing shrinks.
+        """Vertices drawn towards the mean of their neighbours and back (Taubin 1995), so that nothing
+        shrinks.
 
         Open borders stay.
         """
@@ -102,7 +117,7 @@ class Part:
 
         border = []
         for corner in self.triangles[(corners == 1) | (corners == 2)].tolist():
-            lone = [v for v in corner if inside[v] == (sum(inside[w] for w in corner) == 1)][0]
+            lone = next(v for v in corner if inside[v] == (sum(inside[w] for w in corner) == 1))
             k = corner.index(lone)
             a, b, c = corner[k], corner[(k + 1) % 3], corner[(k + 2) % 3]
             if inside[a]:

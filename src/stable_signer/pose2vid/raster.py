@@ -1,11 +1,12 @@
 """The rasteriser: which triangle is seen at each pixel, where on it, and how far away.
 
-Two implementations of one definition. `rasterise` in torch runs on any device and in batches; `visible` is a numba
-kernel for one frame on the CPU, about five times faster, which the mesh look uses. A test holds them equal.
+Two implementations of one definition. `rasterise` in torch runs on any device and in batches; `visible` is a
+numba kernel for one frame on the CPU, about five times faster, which the mesh look uses. A test holds them
+equal.
 
-The definition: a triangle covers a pixel when the pixel's centre lies inside it or on its edge, whichever way the
-triangle turns; the nearest covers the others; between equally near ones the lower index wins. Depth is interpolated
-perspective-correctly (its inverse is linear in the picture).
+The definition: a triangle covers a pixel when the pixel's centre lies inside it or on its edge, whichever way
+the triangle turns; the nearest covers the others; between equally near ones the lower index wins. Depth is
+interpolated perspective-correctly (its inverse is linear in the picture).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Fragments:
     """What is seen at each pixel of a batch of pictures.
 
     triangle: (B, H, W) int64, -1 where there is only background. barycentric: (B, H, W, 3), weights of the
-    triangle's corners in space (perspective-correct), zero on the background. depth: (B, H, W) metres, infinite there.
+    triangle's corners in space (perspective-correct), zero on the background. depth: (B, H, W) metres,
+    infinite there.
     """
 
     triangle: Tensor
@@ -53,7 +55,9 @@ def _rasterise_one(points: Tensor, triangles: Tensor, height: int, width: int) -
     winner = torch.full((height * width,), len(triangles), device=device, dtype=torch.int64)
     xy, z = corners[..., :2], corners[..., 2]
     limit = torch.tensor([width, height], device=device)
-    low = torch.minimum((xy.amin(1) - 0.5).ceil().clamp(min=0), limit).long()  # first pixel centre inside the box
+    low = torch.minimum(
+        (xy.amin(1) - 0.5).ceil().clamp(min=0), limit
+    ).long()  # first pixel centre inside the box
     high = torch.maximum(torch.minimum((xy.amax(1) - 0.5).floor() + 1, limit), low).long()
     span = high - low  # (F, 2)
     area = _edge(corners[:, 0], corners[:, 1], corners[:, 2, 0], corners[:, 2, 1])
@@ -79,7 +83,14 @@ def _rasterise_one(points: Tensor, triangles: Tensor, height: int, width: int) -
 
 
 def _candidates(
-    corners: Tensor, area: Tensor, low: Tensor, span: Tensor, counts: Tensor, start: int, stop: int, width: int
+    corners: Tensor,
+    area: Tensor,
+    low: Tensor,
+    span: Tensor,
+    counts: Tensor,
+    start: int,
+    stop: int,
+    width: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels covered by triangles start..stop: pixel index (N,), inverse depth (N,), triangle (N,)."""
     count = counts[start:stop]
@@ -123,9 +134,9 @@ def _barycentric(points: Tensor, triangles: Tensor, triangle: Tensor) -> Tensor:
 def visible(points, triangles, cull, triangle, inverse):  # type: ignore[no-untyped-def]
     """The same for one frame, on the CPU, into buffers.
 
-    points (V, 3) float32 x, y in pixels, depth in metres. triangles (F, 3) int32. cull (F,) bool: leave the triangle
-    out when it turns its back (clockwise in the world seen from outside). triangle (H, W) int32 and inverse (H, W)
-    float32 are overwritten: -1 and 0 on the background; `inverse` is 1 / depth.
+    points (V, 3) float32 x, y in pixels, depth in metres. triangles (F, 3) int32. cull (F,) bool: leave the
+    triangle out when it turns its back (clockwise in the world seen from outside). triangle (H, W) int32 and
+    inverse (H, W) float32 are overwritten: -1 and 0 on the background; `inverse` is 1 / depth.
     """
     height, width = triangle.shape
     triangle[:] = -1
@@ -155,13 +166,17 @@ def visible(points, triangles, cull, triangle, inverse):  # type: ignore[no-unty
         for row in range(top, bottom):
             y = np.float32(row) + half
             e0, e1, e2 = (cx - bx) * (y - by), (ax - cx) * (y - cy), (bx - ax) * (y - ay)
+            entered = False
             for column in range(left, right):
                 x = np.float32(column) + half
                 w0 = e0 - (cy - by) * (x - bx)
                 w1 = e1 - (ay - cy) * (x - cx)
                 w2 = e2 - (by - ay) * (x - ax)
                 if w0 >= zero and w1 >= zero and w2 >= zero:
+                    entered = True
                     inv = w0 * ia + w1 * ib + w2 * ic
                     if inv > inverse[row, column]:
                         inverse[row, column] = inv
                         triangle[row, column] = f
+                elif entered:  # a triangle is convex: the rest of the row lies outside
+                    break

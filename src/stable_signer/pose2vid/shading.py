@@ -1,12 +1,14 @@
 """Shading: from visible triangles to a picture. numba kernels, one frame at a time, without Python's lock.
 
-Deferred: `raster.visible` has found the triangle behind each of 2 x 2 samples a pixel. A pixel whose samples lie on
-one smooth surface is shaded once, a pixel on an edge four times: antialiasing where it is seen, at little cost.
+Deferred: `raster.visible` has found the triangle behind each of 2 x 2 samples a pixel. A pixel whose samples
+lie on one smooth surface is shaded once, a pixel on an edge four times: antialiasing where it is seen, at
+little cost.
 
-Light: a key light with shadows, a fill, a rim light, and a sky above a floor. Skin wraps light around its terminator,
-red furthest (blood scatters red light most: a cheap stand-in for subsurface scattering). Contact shadows compare the
-depth of a point with the mean depth around it ("unsharp masking the depth buffer", Luft, Colditz and Deussen 2006),
-at two widths: a narrow one that draws a dark line between fingers, a wide one that sets hands off from the body.
+Light: a key light with shadows, a fill, a rim light, and a sky above a floor. Skin wraps light around its
+terminator, red furthest (blood scatters red light most: a cheap stand-in for subsurface scattering). Contact
+shadows compare the depth of a point with the mean depth around it ("unsharp masking the depth buffer", Luft,
+Colditz and Deussen 2006), at two widths: a narrow one that draws a dark line between fingers, a wide one that
+sets hands off from the body.
 """
 
 from __future__ import annotations
@@ -27,12 +29,15 @@ TONES = 8192  # entries of the tone curve, over [0, 2) in linear light
 class Scene(NamedTuple):
     """What the kernels know of light and signer; every field a tuple of floats.
 
-    camera (3,) where it stands. key, fill, rim (6,): unit vector towards the light, linear colour. sky, ground (3,).
-    contact (6,): narrow gap ignored (m), one over the gap that is darkest (1/m), the same two for the wide one,
-    strength of the narrow and of the wide shadow. face_map (3,): x and z of the paint's first texel, texels a metre.
-    eye (3,): the left one's centre, the other is its mirror image. iris (4,): colour, radius. across, upward (3,): axes of the shadow map.
-    shadow_map (4,): texels a metre, column and row of the origin, distance of the light. strands (3,): the way hair
-    falls. head (4,): its axis' x and y, unused, strands a radian.
+    camera (3,) where it stands. key, fill, rim (6,): unit vector towards the light, linear colour. sky,
+    ground (3,).
+    contact (6,): narrow gap ignored (m), one over the gap that is darkest (1/m), the same two for the wide
+    one, strength of the narrow and of the wide shadow. face_map (3,): x and z of the paint's first texel,
+    texels a metre.
+    eye (3,): the left one's centre, the other is its mirror image. iris (4,): colour, radius. across, upward
+    (3,): axes of the shadow map.
+    shadow_map (4,): texels a metre, column and row of the origin, distance of the light. strands (3,): the
+    way hair falls. head (4,): its axis' x and y, unused, strands a radian.
     """
 
     camera: tuple[float, ...]
@@ -68,8 +73,16 @@ def vertex_normals_into(position, triangles, normals):  # type: ignore[no-untype
     normals[:] = 0
     for f in range(triangles.shape[0]):
         i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        ux, uy, uz = position[j, 0] - position[i, 0], position[j, 1] - position[i, 1], position[j, 2] - position[i, 2]
-        vx, vy, vz = position[k, 0] - position[i, 0], position[k, 1] - position[i, 1], position[k, 2] - position[i, 2]
+        ux, uy, uz = (
+            position[j, 0] - position[i, 0],
+            position[j, 1] - position[i, 1],
+            position[j, 2] - position[i, 2],
+        )
+        vx, vy, vz = (
+            position[k, 0] - position[i, 0],
+            position[k, 1] - position[i, 1],
+            position[k, 2] - position[i, 2],
+        )
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         for v in (i, j, k):
             normals[v, 0] += nx
@@ -115,7 +128,8 @@ def box_mean(depth, count, radius, out_depth, out_count):  # type: ignore[no-unt
 
 @kernel
 def mean_depth(inverse, step, radius, outline):  # type: ignore[no-untyped-def]
-    """inverse (H, W) of the samples -> (H / step, W / step) mean depth of the figure around each cell, metres.
+    """inverse (H, W) of the samples -> (H / step, W / step) mean depth of the figure around each cell,
+    metres.
 
     Two passes of a box of `radius` cells (a tent); the background does not count. 0 where no figure is near.
     outline: metres added where all but a little around is background.
@@ -140,8 +154,11 @@ def mean_depth(inverse, step, radius, outline):  # type: ignore[no-untyped-def]
         for column in range(width):
             covered = count[row, column] / whole
             if covered > 0.01:
-                # at the figure's outline nothing stands beside a point that could shade it: push the mean back
-                depth[row, column] = depth[row, column] / count[row, column] + max(0.9 - covered, 0.0) * outline
+                # at the figure's outline nothing stands beside a point that could shade it: push the mean
+                # back
+                depth[row, column] = (
+                    depth[row, column] / count[row, column] + max(0.9 - covered, 0.0) * outline
+                )
             else:
                 depth[row, column] = 0
     return depth
@@ -187,13 +204,22 @@ def _fragment(  # type: ignore[no-untyped-def]
     """Colour of the point of triangle f at sample (x, y) -> out (3,) linear RGB. scene: a `Scene`."""
     i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
     ax, ay, bx, by, cx, cy = (
-        points[i, 0], points[i, 1], points[j, 0], points[j, 1], points[k, 0], points[k, 1],
+        points[i, 0],
+        points[i, 1],
+        points[j, 0],
+        points[j, 1],
+        points[k, 0],
+        points[k, 1],
     )
     u = (cx - bx) * (y - by) - (cy - by) * (x - bx)
     v = (ax - cx) * (y - cy) - (ay - cy) * (x - cx)
     w = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
     area = u + v + w
-    u, v, w = max(u / area, 0.0) / points[i, 2], max(v / area, 0.0) / points[j, 2], max(w / area, 0.0) / points[k, 2]
+    u, v, w = (
+        max(u / area, 0.0) / points[i, 2],
+        max(v / area, 0.0) / points[j, 2],
+        max(w / area, 0.0) / points[k, 2],
+    )
     total = u + v + w
     u, v, w = u / total, v / total, w / total
     depth = u * points[i, 2] + v * points[j, 2] + w * points[k, 2]
@@ -237,23 +263,35 @@ def _fragment(  # type: ignore[no-untyped-def]
                 s, t = s - column, t - row
                 w00, w01, w10, w11 = (1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t
                 alpha = (
-                    w00 * paint[row, column, 3] + w01 * paint[row, column + 1, 3]
-                    + w10 * paint[row + 1, column, 3] + w11 * paint[row + 1, column + 1, 3]
+                    w00 * paint[row, column, 3]
+                    + w01 * paint[row, column + 1, 3]
+                    + w10 * paint[row + 1, column, 3]
+                    + w11 * paint[row + 1, column + 1, 3]
                 ) * painted
                 if alpha > 0:
                     r = (
-                        w00 * paint[row, column, 0] + w01 * paint[row, column + 1, 0]
-                        + w10 * paint[row + 1, column, 0] + w11 * paint[row + 1, column + 1, 0]
+                        w00 * paint[row, column, 0]
+                        + w01 * paint[row, column + 1, 0]
+                        + w10 * paint[row + 1, column, 0]
+                        + w11 * paint[row + 1, column + 1, 0]
                     )
                     g = (
-                        w00 * paint[row, column, 1] + w01 * paint[row, column + 1, 1]
-                        + w10 * paint[row + 1, column, 1] + w11 * paint[row + 1, column + 1, 1]
+                        w00 * paint[row, column, 1]
+                        + w01 * paint[row, column + 1, 1]
+                        + w10 * paint[row + 1, column, 1]
+                        + w11 * paint[row + 1, column + 1, 1]
                     )
                     b = (
-                        w00 * paint[row, column, 2] + w01 * paint[row, column + 1, 2]
-                        + w10 * paint[row + 1, column, 2] + w11 * paint[row + 1, column + 1, 2]
+                        w00 * paint[row, column, 2]
+                        + w01 * paint[row, column + 1, 2]
+                        + w10 * paint[row + 1, column, 2]
+                        + w11 * paint[row + 1, column + 1, 2]
                     )
-                    red, green, blue = red + (r - red) * alpha, green + (g - green) * alpha, blue + (b - blue) * alpha
+                    red, green, blue = (
+                        red + (r - red) * alpha,
+                        green + (g - green) * alpha,
+                        blue + (b - blue) * alpha,
+                    )
     elif kind == EYE:
         ex, ez = abs(qx) - scene.eye[0], qz - scene.eye[2]
         radius = np.sqrt(ex * ex + ez * ez) / scene.iris[3]  # 1 at the iris's edge
@@ -263,7 +301,11 @@ def _fragment(  # type: ignore[no-untyped-def]
             inside = min(max((0.43 - radius) / 0.12, 0.0), 1.0)  # the pupil
             tone = 0.62 + 0.75 * radius * (1 - radius) * 2 - (0.5 if radius > 0.85 else 0.0)
             r, g, b = scene.iris[0] * tone, scene.iris[1] * tone, scene.iris[2] * tone
-            r, g, b = r * (1 - inside) + 0.008 * inside, g * (1 - inside) + 0.007 * inside, b * (1 - inside) + 0.007 * inside
+            r, g, b = (
+                r * (1 - inside) + 0.008 * inside,
+                g * (1 - inside) + 0.007 * inside,
+                b * (1 - inside) + 0.007 * inside,
+            )
             red, green, blue = red + (r - red) * edge, green + (g - green) * edge, blue + (b - blue) * edge
         shine = 1.6
     elif kind == CLOTH:
@@ -271,7 +313,7 @@ def _fragment(  # type: ignore[no-untyped-def]
         sheen = 0.5
     elif kind == HAIR:
         wrap_r = wrap_g = wrap_b = 0.25
-    elif kind == TEETH or kind == TONGUE:
+    elif kind in (TEETH, TONGUE):
         wrap_r = wrap_g = wrap_b = 0.3
     # Contact: how far the point lies behind its surroundings
     narrow_gap = max(depth - near - scene.contact[0], 0.0)
@@ -284,8 +326,12 @@ def _fragment(  # type: ignore[no-untyped-def]
     dot = nx * scene.key[0] + ny * scene.key[1] + nz * scene.key[2]
     lit = 1.0
     if dot > -0.35:
-        sx = (px * scene.across[0] + py * scene.across[1] + pz * scene.across[2]) * scene.shadow_map[0] + scene.shadow_map[1]
-        sy = (px * scene.upward[0] + py * scene.upward[1] + pz * scene.upward[2]) * -scene.shadow_map[0] + scene.shadow_map[2]
+        sx = (px * scene.across[0] + py * scene.across[1] + pz * scene.across[2]) * scene.shadow_map[
+            0
+        ] + scene.shadow_map[1]
+        sy = (px * scene.upward[0] + py * scene.upward[1] + pz * scene.upward[2]) * -scene.shadow_map[
+            0
+        ] + scene.shadow_map[2]
         sd = scene.shadow_map[3] - (px * scene.key[0] + py * scene.key[1] + pz * scene.key[2])
         lit = _lit_share(shadow, sx, sy, sd, 0.015 + 0.025 * (1 - max(dot, 0.0)))
         lit = 1 - SHADOW * (1 - lit)
@@ -293,15 +339,35 @@ def _fragment(  # type: ignore[no-untyped-def]
     key_r = max((dot + wrap_r) / (1 + wrap_r), 0.0) * (lit + 0.10 * (1 - lit) * (kind == SKIN))
     key_g = max((dot + wrap_g) / (1 + wrap_g), 0.0) * lit
     key_b = max((dot + wrap_b) / (1 + wrap_b), 0.0) * lit
-    fill = max((nx * scene.fill[0] + ny * scene.fill[1] + nz * scene.fill[2] + 0.4) / 1.4, 0.0) * (0.4 + 0.6 * ambient)
+    fill = max((nx * scene.fill[0] + ny * scene.fill[1] + nz * scene.fill[2] + 0.4) / 1.4, 0.0) * (
+        0.4 + 0.6 * ambient
+    )
     edge = 1 - facing
     edge2 = edge * edge
-    rim = max(nx * scene.rim[0] + ny * scene.rim[1] + nz * scene.rim[2] + 0.15, 0.0) * edge2 * (0.3 + 0.7 * ambient)
+    rim = (
+        max(nx * scene.rim[0] + ny * scene.rim[1] + nz * scene.rim[2] + 0.15, 0.0)
+        * edge2
+        * (0.3 + 0.7 * ambient)
+    )
     up = 0.5 + 0.5 * nz
-    open_sky = ambient * (0.75 + 0.25 * facing)  # surfaces seen from the side lie in creases more often than not
-    light_r = key_r * scene.key[3] + fill * scene.fill[3] + open_sky * (scene.ground[0] + (scene.sky[0] - scene.ground[0]) * up)
-    light_g = key_g * scene.key[4] + fill * scene.fill[4] + open_sky * (scene.ground[1] + (scene.sky[1] - scene.ground[1]) * up)
-    light_b = key_b * scene.key[5] + fill * scene.fill[5] + open_sky * (scene.ground[2] + (scene.sky[2] - scene.ground[2]) * up)
+    open_sky = ambient * (
+        0.75 + 0.25 * facing
+    )  # surfaces seen from the side lie in creases more often than not
+    light_r = (
+        key_r * scene.key[3]
+        + fill * scene.fill[3]
+        + open_sky * (scene.ground[0] + (scene.sky[0] - scene.ground[0]) * up)
+    )
+    light_g = (
+        key_g * scene.key[4]
+        + fill * scene.fill[4]
+        + open_sky * (scene.ground[1] + (scene.sky[1] - scene.ground[1]) * up)
+    )
+    light_b = (
+        key_b * scene.key[5]
+        + fill * scene.fill[5]
+        + open_sky * (scene.ground[2] + (scene.sky[2] - scene.ground[2]) * up)
+    )
 
     hx, hy, hz = vx + scene.key[0], vy + scene.key[1], vz + scene.key[2]
     length = 1 / np.sqrt(hx * hx + hy * hy + hz * hz)
@@ -310,11 +376,19 @@ def _fragment(  # type: ignore[no-untyped-def]
     if kind == HAIR:
         # Kajiya and Kay 1989: the strands run down and back over the head
         along = -(nx * scene.strands[0] + ny * scene.strands[1] + nz * scene.strands[2])
-        tx, ty, tz = scene.strands[0] + along * nx, scene.strands[1] + along * ny, scene.strands[2] + along * nz
+        tx, ty, tz = (
+            scene.strands[0] + along * nx,
+            scene.strands[1] + along * ny,
+            scene.strands[2] + along * nz,
+        )
         length = 1 / np.sqrt(tx * tx + ty * ty + tz * tz + 1e-9)
         angle = np.arctan2(qx - scene.head[0], scene.head[1] - qy)
-        strand = _noise(angle * scene.head[3]) * 0.6 + _noise(angle * scene.head[3] * 2.7 + 31 + qz * 25) * 0.4
-        across = (tx * hx + ty * hy + tz * hz) * length / np.sqrt(hx * hx + hy * hy + hz * hz) + 0.22 * (strand - 0.5)
+        strand = (
+            _noise(angle * scene.head[3]) * 0.6 + _noise(angle * scene.head[3] * 2.7 + 31 + qz * 25) * 0.4
+        )
+        across = (tx * hx + ty * hy + tz * hz) * length / np.sqrt(hx * hx + hy * hy + hz * hz) + 0.22 * (
+            strand - 0.5
+        )
         across = max(1 - across * across, 0.0)
         across = across * across
         across = across * across
@@ -335,22 +409,45 @@ def _fragment(  # type: ignore[no-untyped-def]
             gleam = (0.6 * half16 * half8 + 0.25 * half8 + 0.25 * edge2 * edge2) * shine * lit * max(dot, 0.0)
     rim *= 1.0 + sheen
     rim_tint = 0.35
-    out[0] = (red * light_r + rim * scene.rim[3] * (red * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[3]) * contact
-    out[1] = (green * light_g + rim * scene.rim[4] * (green * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[4]) * contact
-    out[2] = (blue * light_b + rim * scene.rim[5] * (blue * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[5]) * contact
+    out[0] = (
+        red * light_r + rim * scene.rim[3] * (red * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[3]
+    ) * contact
+    out[1] = (
+        green * light_g
+        + rim * scene.rim[4] * (green * (1 - rim_tint) + rim_tint * 0.5)
+        + gleam * scene.key[4]
+    ) * contact
+    out[2] = (
+        blue * light_b + rim * scene.rim[5] * (blue * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[5]
+    ) * contact
 
 
 @kernel
 def shade(  # type: ignore[no-untyped-def]
-    triangle, inverse, points, world, triangles, material, normals, attributes, paint, scene, shadow,
-    narrow, wide, background, plain, tones, picture,
+    triangle,
+    inverse,
+    points,
+    world,
+    triangles,
+    material,
+    normals,
+    attributes,
+    paint,
+    scene,
+    shadow,
+    narrow,
+    wide,
+    background,
+    plain,
+    tones,
+    picture,
 ):
     """Paint one frame into picture (H, W, 3) uint8.
 
-    triangle, inverse (2H, 2W): what `visible` found; points (N, 3) in sample coordinates; world, normals (N, 3);
-    attributes (N, ATTRIBUTES); paint (P, Q, 4) linear RGB and cover; scene: a `Scene`; shadow (S, S)
-    inverse depth from the key light; narrow (H, W), wide (H / 4, W / 4): mean depths; background (H, W, 3) linear and
-    plain, the same as uint8; tones: `tone_curve()`.
+    triangle, inverse (2H, 2W): what `visible` found; points (N, 3) in sample coordinates; world, normals (N,
+    3); attributes (N, ATTRIBUTES); paint (P, Q, 4) linear RGB and cover; scene: a `Scene`; shadow (S, S)
+    inverse depth from the key light; narrow (H, W), wide (H / 4, W / 4): mean depths; background (H, W, 3)
+    linear and plain, the same as uint8; tones: `tone_curve()`.
     """
     height, width = picture.shape[:2]
     out = np.empty(3)
@@ -403,8 +500,23 @@ def shade(  # type: ignore[no-untyped-def]
                     continue
                 x = left + 1.0 if smooth else left + s % 2 + 0.5
                 y = top + 1.0 if smooth else top + s // 2 + 0.5
-                _fragment(f, x, y, near, around, points, world, triangles, material, normals, attributes, paint, scene,
-                          shadow, out)
+                _fragment(
+                    f,
+                    x,
+                    y,
+                    near,
+                    around,
+                    points,
+                    world,
+                    triangles,
+                    material,
+                    normals,
+                    attributes,
+                    paint,
+                    scene,
+                    shadow,
+                    out,
+                )
                 r += min(out[0], 1.5)
                 g += min(out[1], 1.5)
                 b += min(out[2], 1.5)

@@ -1,13 +1,14 @@
 """The skeleton look: body, hands and face as antialiased lines, with the same camera as the mesh look.
 
-The lines join the points of `body.keypoints`: each finger has its own colour, brows, eyes and lips are drawn as they
-move. What is nearer to the camera is drawn later, and every line has a dark border, so that crossing fingers stay
-apart.
+The lines join the points of `body.keypoints`: each finger has its own colour, brows, eyes and lips are drawn
+as they move. What is nearer to the camera is drawn later, and every line has a dark border, so that crossing
+fingers stay apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,11 +24,25 @@ from stable_signer.pose2vid.shading import tone_curve
 from stable_signer.pose2vid.signers import SignerCard, Style
 
 BORDER = (20, 24, 30)
-PALM, FACE, BROWS, LIPS, IRIS = (214, 220, 228), (236, 236, 236), (255, 196, 70), (240, 110, 120), (90, 170, 255)
-FINGERS = ((245, 130, 95), (250, 205, 90), (130, 215, 125), (90, 190, 240), (190, 140, 245))  # thumb to little finger
+PALM, FACE, BROWS, LIPS, IRIS = (
+    (214, 220, 228),
+    (236, 236, 236),
+    (255, 196, 70),
+    (240, 110, 120),
+    (90, 170, 255),
+)
+FINGERS = (
+    (245, 130, 95),
+    (250, 205, 90),
+    (130, 215, 125),
+    (90, 190, 240),
+    (190, 140, 245),
+)  # thumb to little finger
 SPINE, RIGHT_ARM, LEFT_ARM = (160, 172, 186), (255, 150, 60), (70, 200, 190)
 
-Line = tuple[np.ndarray, np.ndarray, tuple[int, int, int], float]  # both ends (x, y, depth), colour, half the width
+Line = tuple[
+    np.ndarray, np.ndarray, tuple[int, int, int], float
+]  # both ends (x, y, depth), colour, half the width
 
 HAND_STROKES = [[(a, b, PALM) for a, b in ((0, 1), (0, 5), (0, 17), (5, 9), (9, 13), (13, 17))]] + [
     [(4 * f + k, 4 * f + k + 1, FINGERS[f]) for k in (1, 2, 3)] for f in range(5)
@@ -36,8 +51,41 @@ RIGHT_ARM_LINES = [(12, 14, RIGHT_ARM), (14, 16, RIGHT_ARM)]
 LEFT_ARM_LINES = [(11, 13, LEFT_ARM), (13, 15, LEFT_ARM)]
 TRUNK = [(11, 12, SPINE), (11, 23, SPINE), (12, 24, SPINE), (23, 24, SPINE)]
 OVAL = (
-    10, 338, 297, 332, 284, 251, 356, 454, 323, 361, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172,
-    58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109, 10,
+    10,
+    338,
+    297,
+    332,
+    284,
+    251,
+    356,
+    454,
+    323,
+    361,
+    397,
+    365,
+    379,
+    378,
+    400,
+    377,
+    152,
+    148,
+    176,
+    149,
+    150,
+    136,
+    172,
+    58,
+    132,
+    93,
+    234,
+    127,
+    162,
+    21,
+    54,
+    103,
+    67,
+    109,
+    10,
 )
 FACE_CHAINS = (
     (OVAL, SPINE, 0.8),
@@ -54,7 +102,8 @@ FACE_CHAINS = (
 
 @kernel
 def draw_lines(lines, colours, strokes, border, picture):  # type: ignore[no-untyped-def]
-    """Draw antialiased lines with round ends, stroke by stroke: first the border of a stroke's lines, then the lines.
+    """Draw antialiased lines with round ends, stroke by stroke: first the border of a stroke's lines, then
+    the lines.
 
     lines (N, 5) float32: x, y of both ends and half the width, in pixels. colours (N, 3) float32 in [0, 255].
     strokes (S + 1,) int: where each stroke begins in lines. border (4,): colour and width in pixels. picture
@@ -98,11 +147,12 @@ class SkeletonRenderer:
         eyes = [np.flatnonzero((base >= first) & (base < first + 72)) for first in (14598, 14670)]
         self.pupils = [eye[canon[eye, 1] < canon[eye, 1].min() + 0.001].tolist() for eye in eyes]
         self.chains = [
-            ([FACE_IDS.index(i) for i in chain if i in FACE_IDS], colour, wide) for chain, colour, wide in FACE_CHAINS
+            ([FACE_IDS.index(i) for i in chain if i in FACE_IDS], colour, wide)
+            for chain, colour, wide in FACE_CHAINS
         ]
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
-        """Yields uint8 (size, size, 3) sRGB pictures, one for each frame of the motion, in constant memory."""
+        """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
         border = np.array([*BORDER, self.size / 600], np.float32)
         for start in range(0, len(motion), CHUNK):
             posed = self.skin.pose_motion(motion[start : start + CHUNK])
@@ -117,18 +167,25 @@ class SkeletonRenderer:
         """Every group of points (B, N, 3) in pixels and metres of depth."""
         found: Holistic = holistic(posed, self.body)
         pupils = torch.stack([posed.vertices[:, eye].mean(1) for eye in self.pupils], 1)
-        groups = {"pose": found.pose, "left": found.left_hand, "right": found.right_hand, "face": found.face,
-                  "pupils": pupils}
+        groups = {
+            "pose": found.pose,
+            "left": found.left_hand,
+            "right": found.right_hand,
+            "face": found.face,
+            "pupils": pupils,
+        }
         return {name: self.camera.project(points).numpy() for name, points in groups.items()}
 
     def _lines(self, points: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One frame's lines, far strokes first: (N, 5) ends and half widths, (N, 3) colours, where strokes begin."""
+        """One frame's lines, far strokes first: (N, 5) ends and widths, (N, 3) colours, strokes' starts."""
         unit = self.size / 512
         pose, face = points["pose"], points["face"]
         neck, chin = (pose[11] + pose[12]) / 2, face[FACE_IDS.index(152)]
-        strokes: list[list[Line]] = [[(neck, chin, SPINE, 3.0)] + [(pose[a], pose[b], c, 3.0) for a, b, c in TRUNK]]
+        strokes: list[list[Line]] = [
+            [(neck, chin, SPINE, 3.0)] + [(pose[a], pose[b], c, 3.0) for a, b, c in TRUNK]
+        ]
         strokes += [
-            [(face[a], face[b], colour, wide) for a, b in zip(chain[:-1], chain[1:])]
+            [(face[a], face[b], colour, wide) for a, b in pairwise(chain)]
             for chain, colour, wide in self.chains
         ]
         strokes += [[(pupil, pupil, IRIS, 1.7)] for pupil in points["pupils"]]
