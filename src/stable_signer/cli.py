@@ -279,6 +279,7 @@ def top(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` default to those of the process."""
     previous = _terminate_like_ctrl_c()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # see pipeline._calm; here also for loading
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that has not all letters shows codes for them
             stream.reconfigure(errors="backslashreplace")

@@ -6,13 +6,14 @@ is first needed, so that `stable-signer --help` does not wait for it.
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
@@ -34,6 +35,9 @@ DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
 MIN_SPEED, MAX_SPEED = 0.25, 3.0
 MAX_CHARACTERS = 10_000  # about a quarter of an hour of signing
 MAX_SECONDS = 3600.0
+
+
+Item = TypeVar("Item")
 
 
 class Renderer(Protocol):
@@ -159,7 +163,7 @@ class StableSigner:
 
     def motion(self, plan: Plan, seed: int = 0, left_handed: bool = False, fps: float = FPS) -> Motion:
         """The movement of a plan. The same plan, seed and hand always give the same movement."""
-        return joined(self.movement(plan, seed, left_handed, fps).pieces())
+        return joined(_calm(self.movement(plan, seed, left_handed, fps).pieces()))
 
     def movement(self, plan: Plan, seed: int = 0, left_handed: bool = False, fps: float = FPS) -> Movement:
         """As `motion`, but made piece by piece while it is read: for texts of any length."""
@@ -191,7 +195,7 @@ class StableSigner:
         check_look(look)
         renderer = self._renderer(signer, style, look, _check_size(size))
         pieces = (motion,) if isinstance(motion, Motion) else motion
-        frames = chain.from_iterable(map(renderer.frames, pieces))
+        frames = _calm(chain.from_iterable(map(renderer.frames, pieces)))
         return map(stamp, frames) if label else frames
 
     # --- all stages at once ---
@@ -214,7 +218,7 @@ class StableSigner:
         """Sign `text`: a Clip with its plan and motion; its frames are rendered when asked for or saved."""
         look_of = self._look_of(signer, style, look, size, label)
         movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
-        return self._clip(movement.plan, joined(movement.pieces()), look_of, seed)
+        return self._clip(movement.plan, joined(_calm(movement.pieces())), look_of, seed)
 
     def stream(
         self,
@@ -318,6 +322,29 @@ def write_frames(
         raise StableSignerError("the motion has no frames: give it at least one")
     video.close()
     return video.frames
+
+
+def _calm(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, made with torch on one thread.
+
+    Our batches are small, and pictures are painted by threads of their own: torch's waiting threads would
+    only take the cores from them (measured: a quarter of all processor time). In between, the caller's
+    setting holds.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:  # small stages in tests: nothing to calm
+        yield from items
+        return
+    threads = torch.get_num_threads()
+    while True:
+        torch.set_num_threads(1)
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        finally:
+            torch.set_num_threads(threads)
+        yield item
 
 
 def joined(pieces: Iterable[Motion]) -> Motion:
