@@ -20,7 +20,10 @@ def posed(signer: str, side: str, chain: np.ndarray) -> tuple[np.ndarray, np.nda
     rotations = np.tile(np.eye(3), (len(chain), COUNT, 1, 1))
     rotations[:, list(ik.arm_geometry(BODY, BODY.signer(signer), side).joints)] = chain
     _, places = forward_kinematics(
-        BODY, BODY.signer(signer), torch.from_numpy(rotations), torch.zeros(len(chain), 3, dtype=torch.float64)
+        BODY,
+        BODY.signer(signer),
+        torch.from_numpy(rotations),
+        torch.zeros(len(chain), 3, dtype=torch.float64),
     )
     return rotations, places.numpy()
 
@@ -121,7 +124,11 @@ def test_bad_targets_are_refused() -> None:
 def surface(signer: str) -> np.ndarray:
     """(V, 3) skin in the reference pose."""
     skin = Skin(BODY, BODY.signer(signer))
-    return skin.pose(torch.eye(3).repeat(1, COUNT, 1, 1), torch.zeros(1, 52), torch.zeros(1, 3)).vertices[0].numpy()
+    return (
+        skin.pose(torch.eye(3).repeat(1, COUNT, 1, 1), torch.zeros(1, 52), torch.zeros(1, 3))
+        .vertices[0]
+        .numpy()
+    )
 
 
 def test_retargeting_keeps_the_chin_at_the_chin() -> None:
@@ -138,7 +145,9 @@ def test_retargeting_keeps_the_chin_at_the_chin() -> None:
 
     def gap(signer: str, pose: np.ndarray) -> np.ndarray:
         rest = BODY.signer(signer)
-        _, places = forward_kinematics(BODY, rest, torch.from_numpy(pose), torch.zeros(1, 3, dtype=torch.float64))
+        _, places = forward_kinematics(
+            BODY, rest, torch.from_numpy(pose), torch.zeros(1, 3, dtype=torch.float64)
+        )
         return places[0, tip].numpy() - surface(signer)[vertex]
 
     for signer in BODY.signer_ids:

@@ -1,7 +1,7 @@
 """Make `weights/phonology.csv` from the ASL-LEX 2.0 sign data: `python tools/build_phonology.py asllex.csv`.
 
-Input: ASL-LEX 2.0 (Sehyr, Caselli, Cohen-Goldberg & Emmorey 2021), https://asl-lex.org, CC BY-NC 4.0, read as UTF-8
-with a byte-order mark. Only the columns that build a sign are kept.
+Input: ASL-LEX 2.0 (Sehyr, Caselli, Cohen-Goldberg & Emmorey 2021), https://asl-lex.org, CC BY-NC 4.0, read
+as UTF-8 with a byte-order mark. Only the columns that build a sign are kept.
 """
 
 from __future__ import annotations
@@ -12,10 +12,18 @@ from pathlib import Path
 
 OUT = Path(__file__).parents[1] / "src/stable_signer/weights/phonology.csv"
 COLUMNS = {
-    "EntryID": "entry", "Handshape.2.0": "handshape", "NonDominantHandshape.2.0": "other_handshape",
-    "SignType.2.0": "type", "Movement.2.0": "movement", "RepeatedMovement.2.0": "repeated",
-    "MajorLocation.2.0": "major", "MinorLocation.2.0": "minor", "SecondMinorLocation.2.0": "second",
-    "Contact.2.0": "contact", "UlnarRotation.2.0": "rotation", "SignDuration(ms)": "milliseconds",
+    "EntryID": "entry",
+    "Handshape.2.0": "handshape",
+    "NonDominantHandshape.2.0": "other_handshape",
+    "SignType.2.0": "type",
+    "Movement.2.0": "movement",
+    "RepeatedMovement.2.0": "repeated",
+    "MajorLocation.2.0": "major",
+    "MinorLocation.2.0": "minor",
+    "SecondMinorLocation.2.0": "second",
+    "Contact.2.0": "contact",
+    "UlnarRotation.2.0": "rotation",
+    "SignDuration(ms)": "milliseconds",
 }
 
 

@@ -153,9 +153,30 @@ SHAPES: dict[str, Shape] = {
     "relaxed": ("loose loose loose loose", (1, 0, -1, -3), "relaxed", ""),
 }
 SAME = {  # the same shape under another name
-    "P": "K", "Q": "G", "J": "I", "Z": "1", "0": "O", "2": "V", "a": "A", "c": "C", "d": "D", "e": "E", "f": "F",
-    "g": "G", "h": "H", "i": "I", "k": "K", "l": "L", "o": "O", "p": "K", "r": "R", "s": "S", "t": "T", "v": "V",
-    "w": "W", "y": "Y",
+    "P": "K",
+    "Q": "G",
+    "J": "I",
+    "Z": "1",
+    "0": "O",
+    "2": "V",
+    "a": "A",
+    "c": "C",
+    "d": "D",
+    "e": "E",
+    "f": "F",
+    "g": "G",
+    "h": "H",
+    "i": "I",
+    "k": "K",
+    "l": "L",
+    "o": "O",
+    "p": "K",
+    "r": "R",
+    "s": "S",
+    "t": "T",
+    "v": "V",
+    "w": "W",
+    "y": "Y",
 }
 
 
@@ -163,15 +184,31 @@ def stiffness(shape: Shape) -> np.ndarray:
     """(22,) per degree: how dearly each angle leaves its description."""
     stiff = []
     for bend in shape[0].split():
-        firm = bend in ("crossed", "crossing", "open", "half", "ahead", "flat", "loose", "curved", "claw", "hook")
+        firm = bend in (
+            "crossed",
+            "crossing",
+            "open",
+            "half",
+            "ahead",
+            "flat",
+            "loose",
+            "curved",
+            "claw",
+            "hook",
+        )
         stiff += [1 / 10.0] + [1 / 2.5 if firm else 1 / 5.0 if bend == "fist" else 1 / 14.0] * 3
     free = THUMBS[shape[2]][1] is not None or shape[2] == "tip"
     end = 1 / 8 if shape[2] == "along" else 1 / 28
     return np.array(([1 / 45, 1 / 45, 1 / 28, 1 / 12, end, end] if free else [1 / 14] * 6) + stiff)
 
 
-def residuals(angles: np.ndarray, start: np.ndarray, tip: tuple[float, ...] | None, touch: list[tuple[int, int]],
-              weight: np.ndarray) -> np.ndarray:
+def residuals(
+    angles: np.ndarray,
+    start: np.ndarray,
+    tip: tuple[float, ...] | None,
+    touch: list[tuple[int, int]],
+    weight: np.ndarray,
+) -> np.ndarray:
     """(B, 22) degrees -> (B, n)."""
     rig = hs.hand_rig()
     starts, ends = hs.hand_points(angles)
@@ -200,7 +237,9 @@ def fit(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
         return residuals(a[None], start, tip, touch, loose)[0]
 
     def jacobian(a: np.ndarray) -> np.ndarray:
-        both = residuals(np.concatenate([a + 0.05 * np.eye(22), a - 0.05 * np.eye(22)]), start, tip, touch, loose)
+        both = residuals(
+            np.concatenate([a + 0.05 * np.eye(22), a - 0.05 * np.eye(22)]), start, tip, touch, loose
+        )
         return (both[:22] - both[22:]).T / 0.1
 
     if thumb.startswith("under"):  # let the thumb in before the fingers close on it
@@ -227,15 +266,24 @@ def main(names: list[str]) -> None:
         gaps = hs.clearance(a)
         worst = int(gaps.argmin())
         touch = {c: tuple(SEGMENT[x] for x in c.split("~")) for c in shape[3].split()}
-        misses = {c: 1000 * float(hs.capsule_distance(starts[i], ends[i], starts[j], ends[j]) - rig.radii[i]
-                                  - rig.radii[j]) for c, (i, j) in touch.items()}
+        misses = {
+            c: 1000
+            * float(hs.capsule_distance(starts[i], ends[i], starts[j], ends[j]) - rig.radii[i] - rig.radii[j])
+            for c, (i, j) in touch.items()
+        }
         far = {c: f"{m:.1f}" for c, m in misses.items() if m > 1.5}
         tip = THUMBS[shape[2]][1]
         off = 0.0 if tip is None else 1000 * np.linalg.norm(ends[2] - np.array(tip) / 100)
-        print(f"{name:14s} overlap {1000 * gaps[worst]:5.1f} {hs.PAIRS[worst]} palm "
-              f"{1000 * hs.palm_clearance(a).min():5.1f} open contacts {far} tip off {off:.0f} thumb {table[name][:6]}")
-    OUT.write_text(json.dumps({"angles": hs.ANGLES, "shapes": table, "same": SAME}, indent=None,
-                              separators=(",", ":")).replace('],"', '],\n"') + "\n")
+        print(
+            f"{name:14s} overlap {1000 * gaps[worst]:5.1f} {hs.PAIRS[worst]} palm "
+            f"{1000 * hs.palm_clearance(a).min():5.1f} open {far} tip off {off:.0f} thumb {table[name][:6]}"
+        )
+    OUT.write_text(
+        json.dumps(
+            {"angles": hs.ANGLES, "shapes": table, "same": SAME}, indent=None, separators=(",", ":")
+        ).replace('],"', '],\n"')
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -84,14 +84,15 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 def rotation(axis: np.ndarray, angle: np.ndarray | float) -> np.ndarray:
     """Rotation about unit axes (…, 3) by angles (…) in radians -> (…, 3, 3)."""
-    axis, angle = np.broadcast_arrays(axis, np.asarray(angle, dtype=float)[..., None])
-    x, y, z = np.moveaxis(axis, -1, 0)
-    c, s = np.cos(angle[..., 0]), np.sin(angle[..., 0])
-    d = 1 - c
-    rows = [c + x * x * d, x * y * d - z * s, x * z * d + y * s,
-            x * y * d + z * s, c + y * y * d, y * z * d - x * s,
-            x * z * d - y * s, y * z * d + x * s, c + z * z * d]
-    return np.stack(rows, -1).reshape(*c.shape, 3, 3)
+    angle = np.asarray(angle, dtype=float)
+    c, s = np.cos(angle), np.sin(angle)
+    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
+    dx, dy, dz = (1 - c) * x, (1 - c) * y, (1 - c) * z
+    out = np.empty((*dx.shape, 3, 3))
+    out[..., 0, 0], out[..., 0, 1], out[..., 0, 2] = c + dx * x, dx * y - s * z, dx * z + s * y
+    out[..., 1, 0], out[..., 1, 1], out[..., 1, 2] = dx * y + s * z, c + dy * y, dy * z - s * x
+    out[..., 2, 0], out[..., 2, 1], out[..., 2, 2] = dx * z - s * y, dy * z + s * x, c + dz * z
+    return out
 
 
 def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -125,13 +126,20 @@ def palm_frame(normal: np.ndarray, fingers: np.ndarray) -> np.ndarray:
 
 def twist_angle(turn: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Angle (…) in (-pi, pi] of the part of rotations (…, 3, 3) that turns about the unit axis (3,)."""
-    skew = np.stack([turn[..., 2, 1] - turn[..., 1, 2], turn[..., 0, 2] - turn[..., 2, 0],
-                     turn[..., 1, 0] - turn[..., 0, 1]], -1)
+    skew = np.stack(
+        [
+            turn[..., 2, 1] - turn[..., 1, 2],
+            turn[..., 0, 2] - turn[..., 2, 0],
+            turn[..., 1, 0] - turn[..., 0, 1],
+        ],
+        -1,
+    )
     # With q the quaternion of the rotation, the twist is 2 atan2(q_v · axis, q_w); skew = 4 q_w q_v, and
     # 1 + trace = 4 q_w², so the products with q_w serve as well, except near half turns of the swing.
     return 2 * np.arctan2((skew * axis).sum(-1), 1 + np.trace(turn, axis1=-2, axis2=-1))
 
 
+@lru_cache(maxsize=64)
 def arm_geometry(body: Body, rest: RestPose, side: str) -> ArmGeometry:
     """Measure an arm ('R' or 'L') in the reference pose."""
     if side not in ("R", "L"):
@@ -316,9 +324,9 @@ def _pole(g: ArmGeometry, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, np.cross(low, line) * -g.sign
 
 
-def _forearm(g: ArmGeometry, upper_turn: np.ndarray, bend: np.ndarray, hand: np.ndarray) -> tuple[
-    np.ndarray, np.ndarray, np.ndarray, np.ndarray
-]:
+def _forearm(
+    g: ArmGeometry, upper_turn: np.ndarray, bend: np.ndarray, hand: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Elbow rotation (…, 3, 3), forearm turn (…), and the wrist's flexion and deviation (…), before
     limits.
     """
@@ -333,8 +341,14 @@ def _forearm(g: ArmGeometry, upper_turn: np.ndarray, bend: np.ndarray, hand: np.
 
 def rotation_vector(turn: np.ndarray) -> np.ndarray:
     """Rotations (…, 3, 3) -> rotation vectors (…, 3) in radians; good below half a turn."""
-    skew = np.stack([turn[..., 2, 1] - turn[..., 1, 2], turn[..., 0, 2] - turn[..., 2, 0],
-                     turn[..., 1, 0] - turn[..., 0, 1]], -1)
+    skew = np.stack(
+        [
+            turn[..., 2, 1] - turn[..., 1, 2],
+            turn[..., 0, 2] - turn[..., 2, 0],
+            turn[..., 1, 0] - turn[..., 0, 1],
+        ],
+        -1,
+    )
     sine = np.linalg.norm(skew, axis=-1) / 2
     angle = np.arctan2(sine, (np.trace(turn, axis1=-2, axis2=-1) - 1) / 2)
     scale = np.where(sine > 1e-7, angle / np.maximum(2 * sine, 1e-12), 0.5)
@@ -419,8 +433,21 @@ def arm_targets(
 # ---------------------------------------------------------------------------------
 
 # Joints whose skin a hand can touch: the landmarks of `retarget_arms` are spread over it.
-TOUCHED = ("head", "neck01", "neck02", "neck03", "jaw", "spine01", "spine02", "spine03", "spine04", "clavicle.L",
-           "clavicle.R", "shoulder01.L", "shoulder01.R")
+TOUCHED = (
+    "head",
+    "neck01",
+    "neck02",
+    "neck03",
+    "jaw",
+    "spine01",
+    "spine02",
+    "spine03",
+    "spine04",
+    "clavicle.L",
+    "clavicle.R",
+    "shoulder01.L",
+    "shoulder01.R",
+)
 LANDMARKS = 160
 
 
@@ -474,7 +501,9 @@ def retarget_arms(
     poses = []
     for rest in (source, target):
         turn, place = forward_kinematics(
-            body, rest, torch.from_numpy(np.asarray(rotations, dtype=np.float32)),
+            body,
+            rest,
+            torch.from_numpy(np.asarray(rotations, dtype=np.float32)),
             torch.from_numpy(np.asarray(root, dtype=np.float32)),
         )
         poses.append((turn.numpy().astype(float), place.numpy().astype(float)))
@@ -495,15 +524,17 @@ def retarget_arms(
         share = np.exp(-(nearest - nearest.min(1, keepdims=True)) / 0.01)
         share = share / share.sum(1, keepdims=True)
         # of each point from the target's wrist
-        # Points of the hand from the wrist; the hand may not be able to turn as far on this arm, and is then placed
-        # by the point that matters as it is really held.
+        # Points of the hand from the wrist; the hand may not be able to turn as far on this arm, and is
+        # then placed by the point that matters as it is really held.
         reach = target_places[:, points] - target_places[:, points[-1:]]
         asked = arm_targets(body, target, side, np.asarray(rotations, dtype=float), root).palm
         held = goal.palm
         for _ in range(3):
             turned = np.einsum("tab,tcb,tpc->tpa", held, asked, reach)
             wrist = ((moved - turned) * share[..., None]).sum(1)
-            chain = solve_arm(body, target, side, wrist, goal.palm, swivel=goal.swivel, rotations=out, root=root)
+            chain = solve_arm(
+                body, target, side, wrist, goal.palm, swivel=goal.swivel, rotations=out, root=root
+            )
             out[:, list(g.joints)] = chain
             held = arm_targets(body, target, side, out, root).palm
     return out

@@ -97,7 +97,9 @@ def hand_rig() -> HandRig:
     # The thumb flexes about the wide axis of its end: the nail is broader than it is thick.
     end = ((vertices[main == joints[2]] - heads[joints[2]]) @ align[joints[2]].T) @ palm
     end = end - end.mean(0)
-    wide = np.linalg.svd(end - np.outer(end @ segments[2][:, 1], segments[2][:, 1]), full_matrices=False)[2][0]
+    wide = np.linalg.svd(end - np.outer(end @ segments[2][:, 1], segments[2][:, 1]), full_matrices=False)[2][
+        0
+    ]
     wide = wide * np.sign(wide[2])
     for k in range(3):
         direction = segments[k][:, 1]
@@ -195,9 +197,7 @@ def clearance(angles: np.ndarray) -> np.ndarray:
     rig = hand_rig()
     starts, ends = hand_points(angles)
     i, j = (list(x) for x in zip(*PAIRS, strict=True))
-    distance = capsule_distance(
-        starts[..., i, :], ends[..., i, :], starts[..., j, :], ends[..., j, :]
-    )
+    distance = capsule_distance(starts[..., i, :], ends[..., i, :], starts[..., j, :], ends[..., j, :])
     return np.asarray(distance - rig.radii[i] - rig.radii[j])
 
 
@@ -214,7 +214,9 @@ def palm_clearance(angles: np.ndarray) -> np.ndarray:
         root = np.array([0.45 * knuckle[0], 0.030, 0.0])
         tip = root + 0.97 * (knuckle - root)
         p, q = (np.broadcast_to(v, starts[..., outer, :].shape) for v in (root, tip))
-        gaps.append(capsule_distance(starts[..., outer, :], ends[..., outer, :], p, q) - 0.0085 - rig.radii[outer])
+        gaps.append(
+            capsule_distance(starts[..., outer, :], ends[..., outer, :], p, q) - 0.0085 - rig.radii[outer]
+        )
     return np.stack(gaps, -1).reshape(*starts.shape[:-2], -1)
 
 

@@ -18,19 +18,18 @@ alternation), empty (not used), or a row of keys of its own written as if it wer
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
-from stable_signer.body.ik import palm_frame, rotation, rotation_vector
+from stable_signer.body.ik import ARM, arm_targets, palm_frame, rotation, rotation_vector, solve_arm
+from stable_signer.body.skeleton import Body, RestPose
 from stable_signer.errors import StableSignerError
-from stable_signer.slp_moe.handshapes import shape_angles
+from stable_signer.slp_moe.handshapes import REFERENCE_SIGNER, shape_angles
 from stable_signer.slp_moe.places import PLACES, direction, hand_point, offset
 
 FPS = 25
-# From wrists (K, 3) and palm frames (K, 3, 3) asked for to the palm frames that the arm can give.
-Attain = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -72,34 +71,28 @@ class SignSpec:
 class HandTrack:
     """One hand over time in the terms of a right hand.
 
-    angles: (T, 22) degrees. palm: (T, 3, 3) as asked for. wrist: (T, 3) metres. held: (T, 3, 3) the palm as
-    far as the arm can turn it.
+    angles: (T, 22) degrees. wrist: (T, 3) metres. palm: (T, 3, 3) as the arm can hold it. swivel: (T,)
+    radians.
     """
 
     angles: np.ndarray
-    palm: np.ndarray
     wrist: np.ndarray
-    held: np.ndarray
+    palm: np.ndarray
+    swivel: np.ndarray
 
-    def place(self, point: str) -> np.ndarray:
-        """(T, 3) where a point of the hand is."""
-        return np.asarray(self.wrist + np.einsum("tab,tb->ta", self.held, hand_point(self.angles, point)))
-
-    def mirrored(self) -> HandTrack:
-        """The same hand on the other side of the body: a right-hand track read as a left hand's, and back."""
-        flip = np.array([-1.0, 1.0, 1.0])
-        # The columns (side, fingers, normal) stay a right hand's frame; only directions in space are
-        # mirrored, and the side, which is their product, turns about.
-        return replace(
-            self, palm=flip[:, None] * self.palm, held=flip[:, None] * self.held, wrist=self.wrist * flip
-        )
+    def place(self, point: str, mirrored: bool = False) -> np.ndarray:
+        """(T, 3) where a point of the hand is; `mirrored` if this is the left hand's track."""
+        at = self.wrist + np.einsum("tab,tb->ta", self.palm, hand_point(self.angles, point))
+        return np.asarray(at * np.array([-1.0, 1.0, 1.0]) if mirrored else at)
 
 
 def parse_sign(line: str) -> SignSpec:
     """Read one line of notation. Raises StableSignerError that says what cannot be read."""
     parts = [p.strip() for p in line.split("|")]
     if not 3 <= len(parts) <= 5:
-        raise StableSignerError(f"the sign {line[:40]!r} has {len(parts)} fields: write GLOSS | seconds | right | left")
+        raise StableSignerError(
+            f"the sign {line[:40]!r} has {len(parts)} fields: write GLOSS | seconds | right | left"
+        )
     gloss, seconds, right = parts[:3]
     left = parts[3] if len(parts) > 3 else ""
     flags = parts[4].split() if len(parts) > 4 else []
@@ -131,14 +124,18 @@ def parse_key(text: str) -> Key:
     tokens = text.split()
     match = re.fullmatch(r"(\w+)@((?:L\.)?\w+)((?:\+\S+)?)", tokens[2]) if len(tokens) >= 3 else None
     if match is None or "." not in tokens[1]:
-        raise StableSignerError(f"the key {text.strip()!r} cannot be read: write `shape palm.fingers point@place+offset`")
+        raise StableSignerError(
+            f"the key {text.strip()!r} cannot be read: write `shape palm.fingers point@place+offset`"
+        )
     shape, turned = tokens[:2]
     shape_angles(shape)
     normal, _, fingers = turned.partition(".")
     point, place, shift = match.groups()
     if place not in PLACES and not place.startswith("L."):
         raise StableSignerError(f"there is no place {place!r}: use one of {', '.join(PLACES)}")
-    key = Key(shape, direction(normal), direction(fingers), point, place, offset(shift.removeprefix("+")) / 100)
+    key = Key(
+        shape, direction(normal), direction(fingers), point, place, offset(shift.removeprefix("+")) / 100
+    )
     for option in tokens[3:]:
         key = _option(key, option)
     return key
@@ -158,23 +155,19 @@ def _option(key: Key, option: str) -> Key:
 
 
 def tracks(
-    sign: SignSpec, attain: Attain, seconds: float | None = None, fps: float = FPS
+    sign: SignSpec, seconds: float | None = None, fps: float = FPS
 ) -> tuple[HandTrack, HandTrack | None]:
-    """Both hands of a sign at `fps` frames a second: (right, left or None), the left in the terms of a
-    right hand.
-
-    attain: what the arm can do, so that a contact is made with the hand as it is really turned.
-    """
+    """Both hands at `fps` frames a second: (right, left or None), the left in the terms of a right hand."""
     length = sign.seconds if seconds is None else seconds
     progress = np.linspace(0, 1, max(2, round(length * fps) + 1))
     left: HandTrack | None = None
     if isinstance(sign.left, tuple):
-        left = hand_track(sign.left, sign.left_repeat, progress, attain)
-    right = hand_track(sign.right, sign.repeat, progress, attain, left.mirrored() if left else None)
+        left = hand_track(sign.left, sign.left_repeat, progress)
+    right = hand_track(sign.right, sign.repeat, progress, left)
     if sign.left == "=":
         left = right
     elif sign.left == "~":
-        left = hand_track(_shifted(sign.right), sign.repeat, progress, attain)
+        left = hand_track(_shifted(sign.right), sign.repeat, progress)
     return right, left
 
 
@@ -182,20 +175,23 @@ def _shifted(keys: tuple[Key, ...]) -> tuple[Key, ...]:
     """The same keys half a cycle later, for the other hand of an alternating sign."""
     if any(k.circle for k in keys):
         return tuple(
-            replace(k, circle=(-k.circle[0], -k.circle[1], k.circle[2], k.circle[3])) if k.circle else k for k in keys
+            replace(k, circle=(-k.circle[0], -k.circle[1], k.circle[2], k.circle[3])) if k.circle else k
+            for k in keys
         )
     return keys[::-1]
 
 
 def hand_track(
-    keys: tuple[Key, ...], repeat: int, progress: np.ndarray, attain: Attain, other: HandTrack | None = None
+    keys: tuple[Key, ...], repeat: int, progress: np.ndarray, other: HandTrack | None = None
 ) -> HandTrack:
     """One hand along its keys. progress: (T,) from 0 to 1. other: the left hand, if keys refer to it."""
     row: list[Key] = []
     for n in range(repeat):
         # Going back to the first key takes a little less time than the stroke itself.
-        row += [replace(k, way=0.8 * k.way, bulge=np.zeros(3), circle=None) if n and i == 0 else k
-                for i, k in enumerate(keys)]
+        row += [
+            replace(k, way=0.8 * k.way, bulge=np.zeros(3), circle=None) if n and i == 0 else k
+            for i, k in enumerate(keys)
+        ]
     marks, at = [], 0.0  # when each key is reached and left
     for i, key in enumerate(row):
         at += key.way if i else 0.0
@@ -207,59 +203,70 @@ def hand_track(
     places = np.array([_place(k, m[0], progress, other) for k, m in zip(row, marks)])
     points = np.array([hand_point(a, k.point) for k, a in zip(row, angles)])
     held = palms
-    # the wrist depends on how the hand is turned, and how it can be turned on where the wrist is
-    for _ in range(4):
+    for _ in range(4):  # where the wrist is depends on how the hand can be turned, and the other way round
         wrists = places - np.einsum("kab,kb->ka", held, points)
-        held = attain(wrists, palms)
-    frames = len(progress)
-    out = HandTrack(*(np.empty((frames, *shape)) for shape in ((22,), (3, 3), (3,), (3, 3))))
+        chains, held, _ = _arm(wrists, palms)
     if len(row) == 1 and row[0].circle is None:
-        marks.append((1.0, 1.0))
-    for t, moment in enumerate(progress):
-        b = next((i for i, m in enumerate(marks[: len(row)]) if moment <= m[1] + 1e-9), len(row) - 1)
-        a = max(b - 1, 0)
-        span = marks[b][0] - marks[a][1]
-        x = 1.0 if b == a or span <= 1e-9 else float(np.clip((moment - marks[a][1]) / span, 0, 1))
-        _between_keys(out, t, x, row[b], wrists[[a, b]], palms[[a, b]], held[[a, b]], angles[[a, b]])
-    return out
-
-
-def _between_keys(
-    out: HandTrack, t: int, x: float, key: Key, wrist: np.ndarray, palm: np.ndarray, held: np.ndarray, angles: np.ndarray
-) -> None:
-    """Fill frame t of a track, at progress x of the way to `key`; the arrays hold both ends of the way."""
+        marks[0] = (0.0, 1.0)
+    # Every frame lies on the way from key a to key b, at progress x.
+    b = np.array([next((i for i, m in enumerate(marks) if p <= m[1] + 1e-9), len(row) - 1) for p in progress])
+    a = np.maximum(b - 1, 0)
+    left_at, reached_at = np.array([m[1] for m in marks])[a], np.array([m[0] for m in marks])[b]
+    x = np.clip((progress - left_at) / np.maximum(reached_at - left_at, 1e-9), 0, 1)
+    x[a == b] = 1.0
     s = minimum_jerk(x)
-    fingers = minimum_jerk(min(1.0, 1.15 * x))  # the hand is formed a little before it arrives
-    out.angles[t] = angles[0] + (angles[1] - angles[0]) * fingers
-    out.palm[t], out.held[t] = _turn(palm, s), _turn(held, s)
-    out.wrist[t] = wrist[0] + (wrist[1] - wrist[0]) * s + key.bulge * np.sin(np.pi * s)
-    if key.circle is not None:
-        first, second, radius, turns = key.circle
-        theta = 2 * np.pi * turns * even_pace(x, turns)
-        out.wrist[t] += radius * ((np.cos(theta) - 1) * first + np.sin(theta) * second)
+    # The arm goes from posture to posture joint by joint, so that it never turns through what it cannot do;
+    # the wrist is then put on its own way.
+    step = rotation_vector(chains[b] @ np.swapaxes(chains[a], -1, -2))  # (T, 7, 3)
+    size = np.linalg.norm(step, axis=-1)
+    turned = rotation(step / np.maximum(size, 1e-9)[..., None], s[:, None] * size) @ chains[a]
+    palm, swivel = _held(turned)
+    formed = minimum_jerk(np.minimum(1.0, 1.15 * x))[:, None]  # the hand is formed a little before it arrives
+    bulge = np.array([k.bulge for k in row])[b] * np.sin(np.pi * s)[:, None]
+    wrist = wrists[a] + (wrists[b] - wrists[a]) * s[:, None] + bulge
+    for i, key in enumerate(row):
+        if key.circle is not None:
+            first, second, radius, turns = key.circle
+            theta = (2 * np.pi * turns * even_pace(x[b == i], turns))[:, None]
+            wrist[b == i] += radius * ((np.cos(theta) - 1) * first + np.sin(theta) * second)
+    return HandTrack(angles[a] + (angles[b] - angles[a]) * formed, wrist, palm, swivel)
 
 
-def _turn(ends: np.ndarray, s: float) -> np.ndarray:
-    """Rotation (3, 3) at progress s between two (2, 3, 3) by the shortest turn."""
-    vector = rotation_vector(ends[1] @ ends[0].T)
-    angle = float(np.linalg.norm(vector))
-    return ends[0] if angle < 1e-6 else rotation(vector / angle, s * angle) @ ends[0]
+@lru_cache(maxsize=1)
+def reference_body() -> tuple[Body, RestPose]:
+    """The body that rules are written for."""
+    body = Body.load()
+    return body, body.signer(REFERENCE_SIGNER)
 
 
-def minimum_jerk(x: float) -> float:
+def _arm(wrist: np.ndarray, palm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The right arm's rotations (K, 7, 3, 3), and the palm frames (K, 3, 3) and swivels (K,) that it then
+    has.
+    """
+    chain = solve_arm(*reference_body(), "R", wrist, palm)
+    return chain, *_held(chain)
+
+
+def _held(chain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Palm frames (K, 3, 3) and swivels (K,) of the right arm's rotations (K, 7, 3, 3)."""
+    body, rest = reference_body()
+    matrices = np.broadcast_to(np.eye(3), (len(chain), len(body.joints), 3, 3)).copy()
+    matrices[:, [body.index[f"{name}.R"] for name in ARM]] = chain
+    targets = arm_targets(body, rest, "R", matrices)
+    return targets.palm, targets.swivel
+
+
+def minimum_jerk(x: np.ndarray) -> np.ndarray:
     """Progress of a movement that starts and ends at rest with the least jerk (Flash & Hogan 1985)."""
-    return x * x * x * (10 + x * (6 * x - 15))
+    return np.asarray(x * x * x * (10 + x * (6 * x - 15)))
 
 
-def even_pace(x: float, turns: float) -> float:
+def even_pace(x: np.ndarray, turns: float) -> np.ndarray:
     """Progress of circling: eased in and out over a quarter of a turn, even between."""
     edge = min(0.5, 0.25 / max(turns, 0.5))
     top = 1 / (1 - edge)
-    if x < edge:
-        return top * x * x / (2 * edge)
-    if x > 1 - edge:
-        return 1 - top * (1 - x) ** 2 / (2 * edge)
-    return top * (x - edge / 2)
+    start, end = top * x * x / (2 * edge), 1 - top * (1 - x) ** 2 / (2 * edge)
+    return np.where(x < edge, start, np.where(x > 1 - edge, end, top * (x - edge / 2)))
 
 
 def _place(key: Key, moment: float, progress: np.ndarray, other: HandTrack | None) -> np.ndarray:
@@ -268,4 +275,6 @@ def _place(key: Key, moment: float, progress: np.ndarray, other: HandTrack | Non
         return np.array(PLACES[key.place]) + key.shift
     if other is None:
         raise StableSignerError(f"a key refers to {key.place}, but the sign gives the left hand no keys")
-    return np.asarray(other.place(key.place[2:])[int(np.abs(progress - moment).argmin())] + key.shift)
+    return np.asarray(
+        other.place(key.place[2:], mirrored=True)[int(np.abs(progress - moment).argmin())] + key.shift
+    )

@@ -1,8 +1,8 @@
 """From the phonology of ASL-LEX 2.0 to a sign in notation: tables, and a small interpreter of them.
 
-ASL-LEX codes handshape, location, path movement, repetition, contact and the second hand, but neither how the palm
-is turned nor which way the hand moves. Both are guessed here from location and handshape (`TURNS`, `WAYS`), so what
-is built is marked approximate. `weights/phonology.csv` holds the codes.
+ASL-LEX codes handshape, location, path movement, repetition, contact and the second hand, but neither how
+the palm is turned nor which way the hand moves. Both are guessed here from location and handshape (`TURNS`,
+`WAYS`), so what is built is marked approximate. `weights/phonology.csv` holds the codes.
 """
 
 from __future__ import annotations
@@ -45,23 +45,52 @@ def phonology() -> dict[str, Phonology]:
     text = (resources.files("stable_signer") / "weights" / "phonology.csv").read_text(encoding="utf-8")
     return {
         row["entry"]: Phonology(
-            row["entry"], row["handshape"], row["other_handshape"], row["type"], row["movement"],
-            row["repeated"] == "1", row["major"], row["minor"], row["second"], row["contact"] == "1",
-            row["rotation"] == "1", float(row["milliseconds"] or 700) / 1000,
+            row["entry"],
+            row["handshape"],
+            row["other_handshape"],
+            row["type"],
+            row["movement"],
+            row["repeated"] == "1",
+            row["major"],
+            row["minor"],
+            row["second"],
+            row["contact"] == "1",
+            row["rotation"] == "1",
+            float(row["milliseconds"] or 700) / 1000,
         )
         for row in csv.DictReader(io.StringIO(text))
     }
 
 
 # Handshapes by what touches: an index that points, a flat hand, a fist, fingertips gathered.
-POINTING = "1 bent_1 curved_1 flat_1 d l bent_l curved_l v bent_v curved_v flat_v h open_h flat_h curved_h r k p g w 3" \
-           " horns flat_horns i y ily flat_ily t goody_goody".split()
-FIST = "a s e open_e closed_e spread_e".split()
-GATHERED = "o flat_o baby_o flat_n flat_m f 8 7".split()
+POINTING = (
+    "1 bent_1 curved_1 flat_1 d l bent_l curved_l v bent_v curved_v flat_v h open_h flat_h curved_h r k p g w 3 "
+    "horns flat_horns i y ily flat_ily t goody_goody"
+).split()
+FIST = ["a", "s", "e", "open_e", "closed_e", "spread_e"]
+GATHERED = ["o", "flat_o", "baby_o", "flat_n", "flat_m", "f", "8", "7"]
 TOUCHES = {  # which point of the hand makes contact, where it is not the class's own
-    "i": "pinky", "y": "thumb", "ily": "thumb", "k": "middle", "p": "middle", "v": "middle", "r": "middle",
-    "h": "middle", "w": "middle", "f": "pinch", "baby_o": "pinch", "8": "middle", "open_8": "middle", "l": "thumb",
-    "c": "thumb", "curved_5": "tips", "5": "thumb", "t": "index", "g": "index", "3": "thumb", "4": "index",
+    "i": "pinky",
+    "y": "thumb",
+    "ily": "thumb",
+    "k": "middle",
+    "p": "middle",
+    "v": "middle",
+    "r": "middle",
+    "h": "middle",
+    "w": "middle",
+    "f": "pinch",
+    "baby_o": "pinch",
+    "8": "middle",
+    "open_8": "middle",
+    "l": "thumb",
+    "c": "thumb",
+    "curved_5": "tips",
+    "5": "thumb",
+    "t": "index",
+    "g": "index",
+    "3": "thumb",
+    "4": "index",
 }
 CLASS_TOUCHES = {"point": "index", "fist": "knuckles", "gathered": "tips", "flat": "middle"}
 
@@ -80,27 +109,60 @@ BASES = {"palm": "U9I1.O7C6", "back": "D9I1.C9O3", "side": "I7C5.C8O5"}
 
 # Minor location: place, and the shift that clears the body when there is no contact.
 HEAD = {
-    "Forehead": "forehead", "Eye": "eye", "CheekNose": "cheek", "UpperLip": "lip", "Mouth": "mouth", "Chin": "chin",
-    "UnderChin": "underchin", "Neck": "neck", "HeadTop": "top", "HeadAway": "cheek", "Other": "temple",
+    "Forehead": "forehead",
+    "Eye": "eye",
+    "CheekNose": "cheek",
+    "UpperLip": "lip",
+    "Mouth": "mouth",
+    "Chin": "chin",
+    "UnderChin": "underchin",
+    "Neck": "neck",
+    "HeadTop": "top",
+    "HeadAway": "cheek",
+    "Other": "temple",
 }
 BODY = {
-    "Shoulder": "shoulder", "Clavicle": "clavicle", "TorsoTop": "ipsichest", "TorsoMid": "middle",
-    "TorsoBottom": "belly", "Waist": "waist", "Hips": "hip", "BodyAway": "ipsichest", "Neck": "neck",
+    "Shoulder": "shoulder",
+    "Clavicle": "clavicle",
+    "TorsoTop": "ipsichest",
+    "TorsoMid": "middle",
+    "TorsoBottom": "belly",
+    "Waist": "waist",
+    "Hips": "hip",
+    "BodyAway": "ipsichest",
+    "Neck": "neck",
 }
 HAND = {  # the point of the left hand, and which of its sides is turned up
-    "Palm": ("L.palm", "palm"), "Heel": ("L.heel", "palm"), "FingerFront": ("L.fingers", "palm"),
-    "FingerTip": ("L.middle", "palm"), "HandAway": ("L.palm", "palm"), "PalmBack": ("L.back", "back"),
-    "FingerBack": ("L.fingerback", "back"), "WristBack": ("L.wristback", "back"), "FingerRadial": ("L.radial", "side"),
-    "FingerUlnar": ("L.edge", "palm"), "WristFront": ("L.wristfront", "palm"), "ForearmBack": ("L.forearm", "back"),
-    "ForearmFront": ("L.wristfront", "palm"), "ForearmUlnar": ("L.forearmedge", "back"),
-    "ForearmRadial": ("L.wrist", "side"), "ElbowBack": ("L.forearm", "back"), "ArmAway": ("L.forearm", "back"),
+    "Palm": ("L.palm", "palm"),
+    "Heel": ("L.heel", "palm"),
+    "FingerFront": ("L.fingers", "palm"),
+    "FingerTip": ("L.middle", "palm"),
+    "HandAway": ("L.palm", "palm"),
+    "PalmBack": ("L.back", "back"),
+    "FingerBack": ("L.fingerback", "back"),
+    "WristBack": ("L.wristback", "back"),
+    "FingerRadial": ("L.radial", "side"),
+    "FingerUlnar": ("L.edge", "palm"),
+    "WristFront": ("L.wristfront", "palm"),
+    "ForearmBack": ("L.forearm", "back"),
+    "ForearmFront": ("L.wristfront", "palm"),
+    "ForearmUlnar": ("L.forearmedge", "back"),
+    "ForearmRadial": ("L.wrist", "side"),
+    "ElbowBack": ("L.forearm", "back"),
+    "ArmAway": ("L.forearm", "back"),
     "Other": ("L.radial", "side"),
 }
 CENTRAL = ("forehead", "lip", "mouth", "chin", "underchin", "neck", "top", "middle", "belly")
 # Away from a place without touching, centimetres; and the way of a movement that nothing else tells.
 CLEAR = {"head": "O9P3", "body": "O12", "hand": "U9"}
 WAYS = {"head": "O13D4", "body": "O12", "hand": "U9O2", "neutral": "O9", "pair": "P8"}
-PLAIN_NAMES = {"Lax": "relaxed", "NA": "relaxed", "DominanceViolation": "open_b", "SymmetryViolation": "open_b", "B": "open_b"}
+PLAIN_NAMES = {
+    "Lax": "relaxed",
+    "NA": "relaxed",
+    "DominanceViolation": "open_b",
+    "SymmetryViolation": "open_b",
+    "B": "open_b",
+}
 
 
 def shape_name(code: str) -> str:

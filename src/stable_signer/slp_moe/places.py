@@ -78,8 +78,16 @@ FIXED_POINTS: dict[str, tuple[float, float, float]] = {
     "forearmedge": (-0.030, -0.09, 0.0),
 }
 TIP_OF = {"thumb": 2, "index": 5, "middle": 8, "ring": 11, "pinky": 14}
-HAND_POINTS = (*FIXED_POINTS, *TIP_OF, *(f"{f}pad" for f in TIP_OF), "tips", "knuckles", "fingers", "pinch",
-               "fingerback")
+HAND_POINTS = (
+    *FIXED_POINTS,
+    *TIP_OF,
+    *(f"{f}pad" for f in TIP_OF),
+    "tips",
+    "knuckles",
+    "fingers",
+    "pinch",
+    "fingerback",
+)
 
 
 def direction(text: str) -> np.ndarray:
@@ -118,7 +126,9 @@ def hand_point(angles: np.ndarray, name: str) -> np.ndarray:
         column = 2 if name.endswith("pad") else 1
         return np.asarray(ends[..., k, :] + turn[..., column] * rig.radii[k])
     if name == "tips":
-        return np.asarray(np.mean([hand_point(angles, f) for f in ("index", "middle", "ring", "pinky")], axis=0))
+        return np.asarray(
+            np.mean([hand_point(angles, f) for f in ("index", "middle", "ring", "pinky")], axis=0)
+        )
     if name == "pinch":
         return np.asarray((ends[..., 2, :] + ends[..., 5, :]) / 2)
     if name == "knuckles":

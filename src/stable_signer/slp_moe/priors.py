@@ -14,19 +14,15 @@ from importlib import resources
 
 import numpy as np
 
-from stable_signer.body.ik import ARM, arm_targets, solve_arm
-from stable_signer.body.skeleton import Body, RestPose
+from stable_signer.body.ik import ARM, solve_arm
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.handshapes import (
-    REFERENCE_SIGNER,
     finger_rotations,
     hand_rig,
     handshape,
     mirror,
     table,
 )
-from stable_signer.slp_moe.phonology import phonology, sign_from_phonology
-from stable_signer.slul.glosses import Glossary
 from stable_signer.slp_moe.notation import (
     FPS,
     HandTrack,
@@ -35,10 +31,23 @@ from stable_signer.slp_moe.notation import (
     hand_track,
     parse_hand,
     parse_sign,
+    reference_body,
     tracks,
 )
+from stable_signer.slp_moe.phonology import phonology, sign_from_phonology
+from stable_signer.slul.glosses import Glossary
 
-__all__ = ["Built", "build", "glosses", "handshape", "mirror", "relaxed_fingers", "rest_pose", "spell", "table"]
+__all__ = [
+    "Built",
+    "build",
+    "glosses",
+    "handshape",
+    "mirror",
+    "relaxed_fingers",
+    "rest_pose",
+    "spell",
+    "table",
+]
 
 
 @dataclass(frozen=True)
@@ -65,27 +74,21 @@ class Built:
         return (len(self.rotations) - 1) / self.fps
 
 
-@lru_cache(maxsize=1)
-def _body() -> tuple[Body, RestPose]:
-    body = Body.load()
-    return body, body.signer(REFERENCE_SIGNER)
-
-
 @lru_cache(maxsize=2)
 def _fingers(side: str) -> tuple[int, ...]:
-    body, _ = _body()
+    body, _ = reference_body()
     return tuple(body.index[body.joints[j][:-1] + side] for j in hand_rig().joints)
 
 
 @lru_cache(maxsize=2)
 def _arm(side: str) -> tuple[int, ...]:
-    body, _ = _body()
+    body, _ = reference_body()
     return tuple(body.index[f"{n}.{side}"] for n in ARM)
 
 
 def pose_hand(matrices: np.ndarray, track: HandTrack, side: str) -> None:
     """Write one arm and hand into rotations (T, J, 3, 3). The track is in the terms of a right hand."""
-    body, rest = _body()
+    body, rest = reference_body()
     wrist, palm = track.wrist, track.palm
     fingers = finger_rotations(track.angles)
     if side == "L":
@@ -94,16 +97,10 @@ def pose_hand(matrices: np.ndarray, track: HandTrack, side: str) -> None:
         # The frame's columns are (fingers × normal, fingers, normal) on both sides, so the first is not
         # mirrored.
         palm = flip[:, None] * palm * np.array([-1.0, 1.0, 1.0])
-    matrices[:, list(_arm(side))] = solve_arm(body, rest, side, wrist, palm, rotations=matrices)
+    matrices[:, list(_arm(side))] = solve_arm(
+        body, rest, side, wrist, palm, swivel=track.swivel, rotations=matrices
+    )
     matrices[:, list(_fingers(side))] = fingers
-
-
-def attainable(wrist: np.ndarray, palm: np.ndarray) -> np.ndarray:
-    """Palm frames (K, 3, 3) of a right hand, turned as far as the arm can towards those asked for."""
-    body, rest = _body()
-    matrices = np.broadcast_to(np.eye(3), (len(wrist), len(body.joints), 3, 3)).copy()
-    matrices[:, list(_arm("R"))] = solve_arm(body, rest, "R", wrist, palm)
-    return arm_targets(body, rest, "R", matrices).palm
 
 
 def six(matrices: np.ndarray) -> np.ndarray:
@@ -120,11 +117,11 @@ REST_LEFT = "relaxed I8D3.C8D6O1 wrist@belly+P12O3.5D7"
 
 @lru_cache(maxsize=1)
 def _rest_matrices() -> np.ndarray:
-    body, _ = _body()
+    body, _ = reference_body()
     matrices = np.tile(np.eye(3), (1, len(body.joints), 1, 1))
     for side, text in (("R", REST_RIGHT), ("L", REST_LEFT)):
         keys, _ = parse_hand(text)
-        pose_hand(matrices, hand_track(keys, 1, np.zeros(1), attainable), side)
+        pose_hand(matrices, hand_track(keys, 1, np.zeros(1)), side)
     return matrices[0]
 
 
@@ -148,11 +145,13 @@ def relaxed_fingers(side: str) -> tuple[tuple[int, ...], np.ndarray]:
 
 def realise(sign: SignSpec, source: str, seconds: float | None = None, fps: float = FPS) -> Built:
     """Make the motion of a sign in notation."""
-    right, left = tracks(sign, attainable, seconds, fps)
+    right, left = tracks(sign, seconds, fps)
     return _built(right, left, sign.approximate, source, fps)
 
 
-def _built(right: HandTrack | None, left: HandTrack | None, approximate: bool, source: str, fps: float) -> Built:
+def _built(
+    right: HandTrack | None, left: HandTrack | None, approximate: bool, source: str, fps: float
+) -> Built:
     frames = len((right or left).wrist)  # type: ignore[union-attr]
     matrices = np.tile(_rest_matrices(), (frames, 1, 1, 1))
     for side, track in (("R", right), ("L", left)):
@@ -167,13 +166,31 @@ def _built(right: HandTrack | None, left: HandTrack | None, approximate: bool, s
 # How the hand is turned for each letter (palm.fingers); straight ahead and up where nothing is said.
 UPRIGHT = "O9C2.U"
 LETTER_TURNS = {
-    "C": "C8O6.U", "O": "C8O6.U", "0": "C8O6.U", "G": "I8O1.C9U4O2", "H": "I8O1.C9U4O2", "P": "D9.O8C4D3", "Q": "D8I4.O7D6C4",
-    "X": "C6O7.U", "D": "O9C3.U", "Z": "O7D4.U8O5", "J": "O9C2.U", "F": "O9C3.U",
+    "C": "C8O6.U",
+    "O": "C8O6.U",
+    "0": "C8O6.U",
+    "G": "I8O1.C9U4O2",
+    "H": "I8O1.C9U4O2",
+    "P": "D9.O8C4D3",
+    "Q": "D8I4.O7D6C4",
+    "X": "C6O7.U",
+    "D": "O9C3.U",
+    "Z": "O7D4.U8O5",
+    "J": "O9C2.U",
+    "F": "O9C3.U",
 }
 TRACED = {  # letters that move: keys after `shape`
-    "J": ("O9C2.U inside@spelling", "C7O5.U8O3 inside@spelling+D5 w0.8", "I9C1.U6C6 inside@spelling+D5C5 arc+D3"),
-    "Z": ("O7D4.U8O5 index@spelling+U10C5", "O7D4.U8O5 index@spelling+U10P4 w0.8",
-          "O7D4.U8O5 index@spelling+U2C5 w0.9", "O7D4.U8O5 index@spelling+U2P4 w0.8"),
+    "J": (
+        "O9C2.U inside@spelling",
+        "C7O5.U8O3 inside@spelling+D5 w0.8",
+        "I9C1.U6C6 inside@spelling+D5C5 arc+D3",
+    ),
+    "Z": (
+        "O7D4.U8O5 index@spelling+U10C5",
+        "O7D4.U8O5 index@spelling+U10P4 w0.8",
+        "O7D4.U8O5 index@spelling+U2C5 w0.9",
+        "O7D4.U8O5 index@spelling+U2P4 w0.8",
+    ),
 }
 TRACED_UNITS = 2.2  # a traced letter takes so many times as long
 LETTER_SECONDS = 0.24  # a letter for learners; fluent signers need half of it
@@ -221,18 +238,20 @@ def spell(parts: tuple[str, ...], duration: float | None = None, fps: float = FP
         units = TRACED_UNITS / len(keys) if len(keys) > 1 else 1.0
         for i, key in enumerate(keys):
             first = i == 0
-            row.append(replace(
-                key,
-                shift=key.shift + shift + np.array([0.0, 0.0, 0.004 * (-1) ** n]),
-                way=WAY if first else key.way * units,
-                hold=(1 - WAY) * (0.5 if len(keys) > 1 else 1.0),
-            ))
+            row.append(
+                replace(
+                    key,
+                    shift=key.shift + shift + np.array([0.0, 0.0, 0.004 * (-1) ** n]),
+                    way=WAY if first else key.way * units,
+                    hold=(1 - WAY) * (0.5 if len(keys) > 1 else 1.0),
+                )
+            )
         previous = letter.upper()
     row[-1] = replace(row[-1], hold=row[-1].hold + LAST_HOLD / LETTER_SECONDS)
     units = sum(k.way + k.hold for k in row) - row[0].way
     length = units * LETTER_SECONDS if duration is None else duration
     progress = np.linspace(0, 1, max(2, round(length * fps) + 1))
-    return _built(hand_track(tuple(row), 1, progress, attainable), None, False, "alphabet", fps)
+    return _built(hand_track(tuple(row), 1, progress), None, False, "alphabet", fps)
 
 
 # --- signs
