@@ -122,7 +122,7 @@ GRAMMAR_WORDS = (
     | words("""
     would 'd 's it there that which who whom whose let and in on at during for so ever when while once s
     t d m re ll ve don doesn didn isn aren wasn weren won couldn wouldn shouldn haven hasn hadn ain used
-    take takes took taking ago years year old not get gets got yet soon what one ones one let lets
+    take takes took taking ago years year old not get gets got yet soon what whenever one ones one let lets
 """)
 )
 """Words that may stand without a sign of their own because word order, the face or another sign says them."""
@@ -145,7 +145,6 @@ CONTRACTIONS = {
     "'cause": "because",
     "cuz": "because",
     "whatcha": "what are you",
-    "o'clock": "",
 }
 
 TIME_WORDS = words("""

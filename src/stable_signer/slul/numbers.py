@@ -161,6 +161,10 @@ def numeric_date(text: str) -> Reading | None:
     return date(day, month, year_text) if 1 <= month <= 12 and 1 <= day <= 31 else None
 
 
+def _number_word(words: list[str]) -> bool:
+    return bool(words) and (words[0] in _ONES or words[0].partition("-")[0] in _TENS)
+
+
 def read_words(words: list[str], start: int) -> tuple[int, int] | None:
     """A number in words from `start`: (value, how many words), or None. "two hundred and five" -> 205, 4."""
     total = group = 0
@@ -177,7 +181,7 @@ def read_words(words: list[str], start: int) -> tuple[int, int] | None:
             group, last = group * 100, "scale"
         elif word in _SCALES and word != "hundred" and last and group:
             total, group, last = total + group * _SCALES[word], 0, "scale"
-        elif word == "and" and last == "scale" and read_words(words, index + 1):
+        elif word == "and" and last == "scale" and _number_word(words[index + 1 : index + 2]):
             pass
         else:
             break

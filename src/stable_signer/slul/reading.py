@@ -160,14 +160,10 @@ class Reader:
         bare = text.replace(".", "").lower()
         if bare in ("eg", "ie"):
             return self._add("ADV", index, 1, [self._gloss("EXAMPLE" if bare == "eg" else "MEANING", text)])
-        entry = self.glossary.lookup(
-            {"us": "united states", "usa": "united states", "am": "morning", "pm": "afternoon"}.get(
-                bare, bare
-            )
-        )
-        return self._add(
-            "NAME", index, 1, [entry_sign(self.glossary, entry, text) if entry else spell(bare.upper())]
-        )
+        full = {"us": "united states", "usa": "united states", "am": "morning", "pm": "afternoon"}
+        entry = self.glossary.lookup(full.get(bare, bare))
+        sign = entry_sign(self.glossary, entry, text) if entry else _spelled_as(bare, text)
+        return self._add("NAME", index, 1, [sign])
 
     def _address(self, text: str) -> list[Sign]:
         """An address piece by piece; the scheme is not signed but stands in the text of the first piece."""
@@ -232,6 +228,9 @@ class Reader:
                 number_sign(self.glossary, value, num.decimal(value), f"{text} {after[0]}"),
             ]
             return self._add("NUM", index, length + 2, signs)
+        if after[:1] == ["o'clock"]:
+            text = f"{text} {self.tokens[index + length].text}"
+            return self._add("TIME", index, length + 1, self._reading(num.clock(int(value), 0, ""), text))
         figure = self.tokens[index].kind == "number"
         is_year = (
             figure
@@ -515,7 +514,8 @@ def _split(token: Token) -> list[Token]:
     low = text.lower()
     if low in en.CONTRACTIONS:
         parts = en.CONTRACTIONS[low].split()
-        return [Token("clitic", "" if k else token.text, {"word": part}) for k, part in enumerate(parts)]
+        shown = parts.index("not") if "not" in parts else 0  # the part that surely has a sign
+        return [Token("clitic", token.text if k == shown else "", {"word": p}) for k, p in enumerate(parts)]
     if low.endswith("n't") and len(low) > 3:
         return [Token("word", text[:-3], {}), Token("clitic", token.text, {"word": "not"})]
     for ending in ("'m", "'re", "'ve", "'ll", "'d", "'s"):

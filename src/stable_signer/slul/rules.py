@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from stable_signer.errors import StableSignerError
 from stable_signer.slul.glosses import Glossary
 from stable_signer.slul.grammar import Clause, Discourse, clauses, order, spans_of
-from stable_signer.slul.items import PREDICATES, entry_sign, override, pause
+from stable_signer.slul.items import PREDICATES, entry_sign, override, pause, spell
 from stable_signer.slul.plan import LANGUAGES, Draft, Sign, Span
 from stable_signer.slul.reading import Reader
 from stable_signer.slul.tokens import Token, letters, sentences, tokenise
@@ -84,8 +84,8 @@ class RulePlanner:
         question = any(t.kind == "end" and "?" in t.text for t in tokens[-2:])
         shout = any(t.kind == "end" and "!" in t.text for t in tokens[-1:])
         items = Reader(self.glossary, tokens, question).items()
-        if not items:
-            return [], []
+        if not any(i.signs for i in items):  # nothing but grammar, such as "the": the words themselves are meant
+            return [spell(t.text) for t in tokens if t.kind == "word"], []
         found = clauses(items, question, self._sign)
         signs: list[Sign] = []
         spans: list[Span] = []

@@ -14,6 +14,7 @@ from stable_signer.slul.tokens import Token
 
 NOMINAL = frozenset({"ART", "DET", "POSS", "NUM", "PREP", "SILENT", "ADJ"})
 """After these a word that can be a noun is one."""
+_NEVER_NOUNS = en.CLOSED | en.GRAMMAR_WORDS | {"here", "now"}
 _STOPS = ("", "<comma>", "<end>")
 _BETWEEN = en.words("ever never already just always also the a your my his their anyone someone")
 _SAME_PARTICIPLE = en.words("put read cut hit let set shut hurt cost quit become come run")
@@ -89,11 +90,16 @@ class Tagger:
 
     def nounlike(self, index: int) -> bool:
         """Whether the word can be a noun, or an adjective before one, and is of no closed class."""
-        word = self.word(index)
-        if not word or word.startswith("<") or word in en.CLOSED | en.GRAMMAR_WORDS | {"here", "now"}:
-            return word.startswith(("<number", "<override"))
-        options = en.lemmas(word)
-        return "NOUN" in options or not options or ("ADJ" in options and self.nounlike(index + 1))
+        while True:
+            word = self.word(index)
+            if not word or word.startswith("<") or word in _NEVER_NOUNS:
+                return word.startswith(("<number", "<override"))
+            options = en.lemmas(word)
+            if "NOUN" in options or not options:
+                return True
+            if "ADJ" not in options:
+                return False
+            index += 1
 
     def is_adjective(self, index: int) -> bool:
         """Whether the word can be an adjective or an adverb."""

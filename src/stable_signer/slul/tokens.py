@@ -31,13 +31,15 @@ TITLES = {
 }
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _HALF = r"[ap]\.?m\b\.?"
+LONGEST_SENTENCE = 150
+"""Tokens after which a text without any end mark is cut: nobody signs longer without a pause."""
 PATTERNS = (
     ("override", r"\[\[[^\[\]]*\]\]"),
-    ("email", r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    ("email", r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"),
     (
         "url",
         r"(?:https?://|www\.)[^\s<>\"]*[\w/]"
-        r"|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|info|tv)\b(?:/[\w/.-]*\w)?",
+        r"|\b[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,5}\.(?:com|org|net|edu|gov|info|tv)\b(?:/[\w/.-]*\w)?",
     ),
     (
         "phone",
@@ -169,6 +171,8 @@ def sentences(tokens: list[Token]) -> list[list[Token]]:
             continue
         if token.kind == "end" and not out[-1] and len(out) > 1 and out[-2] and out[-2][-1].kind == "end":
             continue
+        if len(out[-1]) >= LONGEST_SENTENCE and token.kind in ("word", "comma"):
+            out.append([])
         out[-1].append(token)
         mild = token.text in ("...", "…", "..") and following is not None and following.text[:1].islower()
         # A quotation that ends with ! or ? inside a sentence goes on in lower case: "Stop!" she said.
