@@ -84,7 +84,7 @@ class RulePlanner:
         question = any(t.kind == "end" and "?" in t.text for t in tokens[-2:])
         shout = any(t.kind == "end" and "!" in t.text for t in tokens[-1:])
         items = Reader(self.glossary, tokens, question).items()
-        if not any(i.signs for i in items):  # nothing but grammar, such as "the": the words themselves are meant
+        if not any(i.signs for i in items):  # only grammar, such as "the": the word itself is meant
             return [spell(t.text) for t in tokens if t.kind == "word"], []
         found = clauses(items, question, self._sign)
         signs: list[Sign] = []
