@@ -21,9 +21,7 @@ from stable_signer.errors import StableSignerError
 SIDE = 1.22  # the picture's side: 0.5 m to both sides of the midline, where 97% of the lexicon's signs stay
 BELOW_HIPS = 0.14  # the picture begins below the hips, so that resting hands stay in it
 DISTANCE = 3.9  # mild perspective: a hand held out to the camera grows by an eighth
-SIGNING_PLANE = (
-    0.16  # how far before the hips the plane lies where the side is measured: the hands move there
-)
+SIGNING_PLANE = 0.16  # how far before the hips the side is measured: there the hands move
 
 
 @dataclass(frozen=True)

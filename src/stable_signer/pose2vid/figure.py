@@ -278,7 +278,7 @@ def _join(body: Body, rest: RestPose, parts: list[Part]) -> Figure:
     position = np.concatenate([part.position for part in parts]).astype(np.float32)
     weights = np.concatenate([part.weights for part in parts])
     face = np.concatenate([part.face for part in parts])
-    kept = np.argsort(-weights, axis=1)[:, :WEIGHTS_KEPT]
+    kept = np.argpartition(-weights, WEIGHTS_KEPT, axis=1)[:, :WEIGHTS_KEPT]
     strength = np.take_along_axis(weights, kept, 1)
     vertex, action = np.nonzero(np.abs(face).max(2) > 1e-6)
     arrays = {

@@ -65,7 +65,7 @@ class MeshRenderer:
                     future.cancel()
 
     def picture(self, vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """One frame from the figure's vertices (N, 3) in metres and their projection (N, 3): (H, W, 3) uint8."""
+        """One frame: the figure's vertices (N, 3) in metres and projected (N, 3) -> (H, W, 3) uint8."""
         figure, size, scene = self.figure, self.size, self.scene
         fine = np.ascontiguousarray(points * np.array([SAMPLES, SAMPLES, 1], dtype=np.float32))
         triangle = np.empty((size * SAMPLES, size * SAMPLES), np.int32)
