@@ -152,7 +152,8 @@ class Tagger:
         if word in en.WH:
             return self._wh(index)
         if word in en.BE:
-            return "BE"
+            alone = self.word(index + 1) in en.CONJUNCTIONS | en.NEGATIONS | set(_STOPS)
+            return "VERB" if word == "be" and self.word(index - 1) == "to" and alone else "BE"
         if word in en.DO:
             return "DO" if self._auxiliary_do(index) else "VERB"
         if word in en.HAVE:
