@@ -29,16 +29,17 @@ BENDS = {
     "flat": (80, 6, 4),  # bent at the knuckle only
     "half": (45, 8, 5),
     "ahead": (14, 6, 4),
+    "lifted": (34, 6, 4),
     "curved": (32, 48, 28),
     "loose": (18, 28, 16),
     "claw": (8, 72, 40),
-    "hook": (12, 92, 50),
-    "oval": (48, 58, 34),  # as in O
+    "hook": (10, 78, 46),
+    "oval": (42, 70, 34),  # as in O
     "pinch": (62, 22, 10),  # as in flat O
     "drape": (54, 88, 26),
     "crossed": (20, 6, 2),  # R: the index, in front
     "crossing": (-4, 12, 8),  # R: the middle finger behind it  # over the thumb, as in M and N
-    "e": (38, 104, 58),
+    "e": (30, 110, 60),
     "low": (70, 30, 15),
 }
 # Thumbs: first guess of the six angles, and where the tip's centre lies (cm) or None.
@@ -54,6 +55,7 @@ THUMBS: dict[str, tuple[tuple[float, ...], tuple[float, float, float] | None]] =
     "oppose": ((35, 65, 10, 0, 10, 25), (2.4, 8.4, 6.6)),  # facing the fingers, as in C
     "tip": ((30, 60, 15, 0, 15, 25), None),  # meets a fingertip
     "beside": ((35, 50, 0, 0, 0, 5), (3.9, 12.6, 3.3)),  # alongside the index, as in G
+    "beside2": ((35, 50, 0, 0, 0, 5), (3.6, 10.9, 5.4)),  # alongside the lowered index, as in Q
     "under1": ((10, 30, 0, 0, 30, 5), (1.7, 10.9, 2.4)),  # T
     "under2": ((5, 30, 0, 0, 40, 15), (-1.0, 10.2, 2.5)),  # N
     "under3": ((5, 28, 0, 0, 48, 25), (-2.8, 9.5, 2.5)),  # M
@@ -74,7 +76,7 @@ FIST = "fist fist fist fist"
 JOIN = "i2~m2 m2~r2 r2~p2"
 SHAPES: dict[str, Shape] = {
     "A": (FIST, FISTED, "along", f"t3~i2 {JOIN}"),
-    "B": ("open open open open", NARROW, "palm", "i2~m2 m2~r2 r3~p3"),
+    "B": ("open open open open", NARROW, "palm", "i2~m2 m2~r2 r2~p2"),
     "C": ("curved curved curved curved", NARROW, "oppose", "i2~m2 m2~r2"),
     "D": ("open oval oval oval", (0, 0, 2, 4), "tip", "m3~t3 m2~r2 r2~p2"),
     "E": ("e e e e", FISTED, "under0", f"i3~t3 m3~t3 r3~t3 {JOIN}"),
@@ -82,11 +84,12 @@ SHAPES: dict[str, Shape] = {
     "G": ("ahead fist fist fist", (-2, 0, 3, 7), "beside", "m2~r2 r2~p2"),
     "H": ("open open fist fist", NARROW, "over2", "i2~m2 t3~r2 r2~p2"),
     "I": ("fist fist fist open", (-6, 0, 3, -8), "over", "t3~i2 t3~m2 i2~m2 m2~r2"),
-    "K": ("open half fist fist", (4, -2, 3, 7), "k", "t3~m1 r2~p2"),
+    "K": ("open lifted fist fist", (4, -2, 3, 7), "k", "t3~m1 r2~p2"),
     "L": ("open fist fist fist", (2, 0, 3, 7), "out", "m2~r2 r2~p2"),
     "M": ("drape drape drape fist", FISTED, "under3", "i2~m2 m2~r2"),
     "N": ("drape drape fist fist", FISTED, "under2", "i2~m2 r2~p2"),
     "O": ("oval oval oval oval", NARROW, "tip", "i3~t3 m3~t3 i2~m2 m2~r2 r2~p2"),
+    "Q": ("half fist fist fist", (-2, 0, 3, 7), "beside2", "m2~r2 r2~p2"),
     "R": ("crossed crossing fist fist", (-9, 17, 3, 7), "over2", "i2~m2 t3~r2 r2~p2"),
     "S": (FIST, FISTED, "over", f"t3~i2 t3~m2 {JOIN}"),
     "T": ("drape fist fist fist", (4, -2, 3, 7), "under1", "i2~t3 m2~r2 r2~p2"),
@@ -105,8 +108,8 @@ SHAPES: dict[str, Shape] = {
     "9": ("oval open open open", (-4, 4, -6, -15), "tip", "i3~t3"),
     "10": (FIST, FISTED, "up", JOIN),
     # the other shapes of ASL-LEX
-    "open_b": ("open open open open", NARROW, "open", "i2~m2 m2~r2 r3~p3"),
-    "closed_b": ("open open open open", NARROW, "side", "i2~m2 m2~r2 r3~p3 t3~i1"),
+    "open_b": ("open open open open", NARROW, "open", "i2~m2 m2~r2 r2~p2"),
+    "closed_b": ("open open open open", NARROW, "side", "i2~m2 m2~r2 r2~p2 t3~i1"),
     "flat_b": ("flat flat flat flat", NARROW, "side", "i2~m2 m2~r2 r2~p2"),
     "curved_b": ("loose loose loose loose", NARROW, "open", "i2~m2 m2~r2 r2~p2"),
     "curved_5": ("curved curved curved curved", APART, "oppose", ""),
@@ -154,7 +157,6 @@ SHAPES: dict[str, Shape] = {
 }
 SAME = {  # the same shape under another name
     "P": "K",
-    "Q": "G",
     "J": "I",
     "Z": "1",
     "0": "O",

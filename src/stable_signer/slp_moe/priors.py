@@ -172,7 +172,7 @@ LETTER_TURNS = {
     "G": "I8O1.C9U4O2",
     "H": "I8O1.C9U4O2",
     "P": "D9.O8C4D3",
-    "Q": "D8I4.O7D6C4",
+    "Q": "D8I3.O8D4C3",
     "X": "C6O7.U",
     "D": "O9C3.U",
     "Z": "O7D4.U8O5",
