@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stable_signer.body.ik import retarget_arms
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body, RestPose, forward_kinematics, product, rotation_6d_to_matrix
 
@@ -32,8 +33,9 @@ class Skin:
     transforms, which measured 0.4 ms on one core.
     """
 
-    def __init__(self, body: Body, rest: RestPose) -> None:
-        self.body, self.rest = body, rest
+    def __init__(self, body: Body, rest: RestPose, anatomy: RestPose | None = None) -> None:
+        """`anatomy` is the signer's bare rest pose where `rest` has other vertices (a dressed figure)."""
+        self.body, self.rest, self.anatomy = body, rest, anatomy or rest
         arrays = body.arrays
         self.weights = _sparse(arrays["skin_weights"], arrays["skin_joints"], len(body.joints))
         self.extra_weights = _sparse(arrays["extra_skin_weights"], arrays["extra_skin_joints"], len(body.joints))
@@ -54,12 +56,18 @@ class Skin:
         )
 
     def pose_motion(self, motion: Motion) -> Posed:
-        """Every frame of a motion (hold short pieces: a frame is 0.2 MB)."""
-        return self.pose(
-            rotation_6d_to_matrix(torch.from_numpy(motion.rotations)),
-            torch.from_numpy(motion.face),
-            torch.from_numpy(motion.root),
-        )
+        """Every frame of a motion (hold short pieces: a frame is 0.2 MB).
+
+        A motion is made for the body's first signer; on another build the arms are solved anew, so that a hand
+        that touched the chin still does.
+        """
+        rotations = rotation_6d_to_matrix(torch.from_numpy(motion.rotations))
+        bare = Body.load()
+        reference = bare.signer(bare.signer_ids[0])
+        if not torch.equal(self.anatomy.heads, reference.heads):
+            own = retarget_arms(bare, reference, self.anatomy, rotations.numpy(), motion.root)
+            rotations = torch.from_numpy(own.astype(np.float32))
+        return self.pose(rotations, torch.from_numpy(motion.face), torch.from_numpy(motion.root))
 
 
 def _sparse(weights: np.ndarray, joints: np.ndarray, joint_count: int) -> Tensor:

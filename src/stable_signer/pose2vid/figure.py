@@ -40,8 +40,8 @@ from stable_signer.pose2vid.signers import SignerCard, linear
 FRIENDLY = {"mouthSmileLeft": 0.16, "mouthSmileRight": 0.16, "browInnerUp": 0.06}
 WEIGHTS_KEPT = 8  # joints per vertex
 RIB = 0.014  # metres, width of the knitted band at neck and cuffs
-SEEN_INSIDE = 0.08  # metres: how far one can look into a sleeve
-UNDER_CLOTHES = 0.014  # metres behind a seam where the skin is left out
+SEEN_INSIDE = 0.08  # metres: how far one can look in at the neck or under the hem
+UNDER_CLOTHES = 0.045  # metres behind a seam where the skin is left out
 AMBIENT_DIRECTIONS, AMBIENT_SIZE, AMBIENT_REACH = 40, 320, 0.22  # of the baked ambient light; metres
 
 
@@ -130,7 +130,8 @@ def _clothes(tights: Part, landmarks: dict[str, np.ndarray], arm: np.ndarray, ca
     cloth, field = cloth.cut(field)
     main, behind_rib = cloth.cut(field - RIB)
     main = main.tint(card.clothes.top, 0.0)
-    main.both_sides = (behind_rib[main.triangles] < SEEN_INSIDE).any(1)
+    in_sleeve = main.weights @ arm > 0.3
+    main.both_sides = ((behind_rib < SEEN_INSIDE) | in_sleeve)[main.triangles].any(1)
     band = cloth.cut(RIB - field)[0].tint(card.clothes.top, 0.0)
     band.attributes[:, COLOUR : COLOUR + 3] *= 0.78
     band.both_sides = True
@@ -298,7 +299,7 @@ def _join(body: Body, rest: RestPose, parts: list[Part]) -> Figure:
     triangles = np.concatenate([part.triangles + s for part, s in zip(parts, starts)]).astype(np.int32)
     material = np.concatenate([np.full(len(part.triangles), part.material, np.uint8) for part in parts])
     return Figure(
-        skin=Skin(Body(arrays), dressed),
+        skin=Skin(Body(arrays), dressed, anatomy=rest),
         triangles=np.ascontiguousarray(triangles),
         material=material,
         cull=~np.concatenate([np.broadcast_to(part.both_sides, len(part.triangles)) for part in parts]),
