@@ -61,7 +61,7 @@ CUTS: dict[str, Cut] = {
     "crop": Cut(0.0045, ramp=0.012, rough=0.0006),
     "short": Cut(0.014, ramp=0.045, lift=0.004, rough=0.002),
     "side": Cut(0.016, ramp=0.045, lift=0.016, rough=0.0025),
-    "bun": Cut(0.009, ramp=0.035, rough=0.001, knot=(0.0, 0.035, 0.955, 0.042)),
+    "bun": Cut(0.009, ramp=0.035, rough=0.001, knot=(0.0, 0.046, 0.938, 0.038)),
     "low-bun": Cut(0.010, ramp=0.035, rough=0.001, knot=(0.0, 0.078, 0.80, 0.04)),
     "bob": Cut(0.016, ramp=0.05, rough=0.0015, hang=0.722),
     "long": Cut(0.014, ramp=0.05, lift=0.004, rough=0.0015, hang=0.60),
