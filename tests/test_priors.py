@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stable_signer.body.skeleton import Body, forward_kinematics, rotation_6d_to_matrix
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import handshapes as hs
-from stable_signer.slp_moe import notation, phonology, priors
+from stable_signer.slp_moe import apart, notation, phonology, priors
 from stable_signer.slp_moe.places import HAND_POINTS, PLACES, hand_point
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -207,3 +207,17 @@ def test_rest_is_in_the_picture_before_the_belly() -> None:
         assert wrist[1] < -0.15 and 0.08 < wrist[2] < 0.35
     joints, fingers = priors.relaxed_fingers("L")
     assert len(joints) == 15 and fingers.shape == (15, 3, 3)
+
+
+def test_hands_do_not_pass_through_each_other() -> None:
+    deep = {}
+    for gloss in priors.glosses():
+        sign = priors.written(gloss)
+        right, left = notation.tracks(sign)
+        if left is not None:
+            moved = apart.part_hands(right, left, 1.0 if isinstance(sign.left, tuple) else 0.5)
+            deep[gloss] = float(apart.overlap_depth(*moved).max())
+    assert np.median(list(deep.values())) < 0.003
+    # Fingers between fingers (BREAKTIME) and hands rubbing each other may overlap a little more.
+    assert max(deep.values()) < 0.022, max(deep, key=lambda g: deep[g])
+    assert sum(d > 0.006 for d in deep.values()) <= 5

@@ -171,9 +171,9 @@ def finger_rotations(angles: np.ndarray) -> np.ndarray:
     return out
 
 
-def capsule_distance(p: np.ndarray, q: np.ndarray, r: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """Least distance (…) between segments p-q and r-s, each (…, 3) (Ericson 2005, Real-Time Collision
-    Detection).
+def capsule_gap(p: np.ndarray, q: np.ndarray, r: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """The shortest vector (…, 3) from segment r-s to segment p-q, ends (…, 3) (Ericson 2005, section
+    5.1.9).
     """
     d1, d2, w = q - p, s - r, p - r
     a, e, f = (d1 * d1).sum(-1), (d2 * d2).sum(-1), (d2 * w).sum(-1)
@@ -182,8 +182,12 @@ def capsule_distance(p: np.ndarray, q: np.ndarray, r: np.ndarray, s: np.ndarray)
     t1 = np.clip((b * f - c * e) / denominator, 0, 1)
     t2 = np.clip((b * t1 + f) / np.maximum(e, 1e-12), 0, 1)
     t1 = np.clip((b * t2 - c) / np.maximum(a, 1e-12), 0, 1)
-    gap = w + d1 * t1[..., None] - d2 * t2[..., None]
-    return np.asarray(np.linalg.norm(gap, axis=-1))
+    return np.asarray(w + d1 * t1[..., None] - d2 * t2[..., None])
+
+
+def capsule_distance(p: np.ndarray, q: np.ndarray, r: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Least distance (…) between segments p-q and r-s, ends (…, 3)."""
+    return np.asarray(np.linalg.norm(capsule_gap(p, q, r, s), axis=-1))
 
 
 # Pairs of segments of different fingers that must not pass through one another.

@@ -16,6 +16,7 @@ import numpy as np
 
 from stable_signer.body.ik import ARM, solve_arm
 from stable_signer.errors import StableSignerError
+from stable_signer.slp_moe.apart import part_hands
 from stable_signer.slp_moe.handshapes import (
     finger_rotations,
     hand_rig,
@@ -146,6 +147,8 @@ def relaxed_fingers(side: str) -> tuple[tuple[int, ...], np.ndarray]:
 def realise(sign: SignSpec, source: str, seconds: float | None = None, fps: float = FPS) -> Built:
     """Make the motion of a sign in notation."""
     right, left = tracks(sign, seconds, fps)
+    if left is not None:
+        right, left = part_hands(right, left, share=1.0 if isinstance(sign.left, tuple) else 0.5)
     return _built(right, left, sign.approximate, source, fps)
 
 
@@ -265,6 +268,13 @@ def _written() -> dict[str, SignSpec]:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     signs = [parse_sign(line) for line in lines]
     return {sign.gloss: sign for sign in signs}
+
+
+def written(gloss: str) -> SignSpec:
+    """The notation of a hand-written sign. Raises StableSignerError if there is none."""
+    if gloss not in _written():
+        raise StableSignerError(f"{gloss} is not written in notation: see priors.glosses()")
+    return _written()[gloss]
 
 
 def glosses() -> tuple[str, ...]:
