@@ -64,9 +64,9 @@ def phonology() -> dict[str, Phonology]:
 
 # Handshapes by what touches: an index that points, a flat hand, a fist, fingertips gathered.
 POINTING = (
-    *("1", "bent_1", "curved_1", "flat_1", "d", "l", "bent_l", "curved_l", "v", "bent_v", "curved_v", "flat_v"),
-    *("h", "open_h", "flat_h", "curved_h", "r", "k", "p", "g", "w", "3", "horns", "flat_horns", "i", "y", "ily"),
-    *("flat_ily", "t", "goody_goody"),
+    *("1", "bent_1", "curved_1", "flat_1", "d", "l", "bent_l", "curved_l", "v", "bent_v", "curved_v"),
+    *("flat_v", "h", "open_h", "flat_h", "curved_h", "r", "k", "p", "g", "w", "3", "horns", "flat_horns"),
+    *("i", "y", "ily", "flat_ily", "t", "goody_goody"),
 )
 FIST = ["a", "s", "e", "open_e", "closed_e", "spread_e"]
 GATHERED = ["o", "flat_o", "baby_o", "flat_n", "flat_m", "f", "8", "7"]
