@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add `serve` and its kin to `app`."""
     app.command(name="serve")(serve_command)
     app.command(name="captions")(captions_command)
+    app.command(name="batch")(batch_command)
 
 
 def serve_command(
@@ -152,3 +153,73 @@ def captions_command(
             told.write_text(json.dumps(found.to_dict(), indent=2, ensure_ascii=False), encoding="utf-8")
     for line in found.lines():
         typer.echo(line, err=True)
+
+
+def batch_command(
+    sentences: Annotated[
+        str, typer.Argument(metavar="SENTENCES.jsonl", help="One JSON object a line, with a text.")
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", help="The folder of the videos.")],
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    workers: Annotated[int, typer.Option(help="Processes, or Ray actors; each holds the model.")] = 1,
+    shard_size: Annotated[int, typer.Option(help="Sentences that a worker gets at a time.")] = 8,
+    attempts: Annotated[int, typer.Option(help="Tries when the fault is not the text's.")] = 3,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the sums of videos made before.")] = False,
+    also: Annotated[
+        list[str] | None, typer.Option(help="Also write plan, captions or pose beside each; repeatable.")
+    ] = None,
+    ending: Annotated[str, typer.Option("--format", help="mp4, webm or gif.")] = "mp4",
+    language: Annotated[str, typer.Option(help="Sign language, where a line has none.")] = "ase",
+    signer: Annotated[str | None, typer.Option(help="Who signs.", show_default="the first")] = None,
+    style: Annotated[str | None, typer.Option(help="Background and light.", show_default="the first")] = None,
+    look: Annotated[str, typer.Option(help="mesh or skeleton.")] = "mesh",
+    size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 512,
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = 25.0,
+    speed: Annotated[float, typer.Option(help="Pace of signing.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same video.")] = 0,
+    no_label: Annotated[
+        bool, typer.Option("--no-label", help="Leave out the words 'synthetic signing'.")
+    ] = False,
+) -> None:
+    """Sign many sentences, a video each; the same command goes on where it was stopped."""
+    from stable_signer.batch import Item, read_items, run_batch
+    from stable_signer.batch.items import checked
+
+    defaults = checked(
+        Item(
+            id="",
+            text="",
+            language=language,
+            signer=signer,
+            style=style,
+            look=look,
+            size=size,
+            fps=fps,
+            speed=speed,
+            seed=seed,
+            label=not no_label,
+            format=ending,
+            also=tuple(dict.fromkeys(also or ())),
+        )
+    )
+    items = read_items(sentences, defaults)
+
+    def progress(done: int) -> None:
+        if sys.stderr.isatty():
+            typer.echo(f"\r{done} of {len(items)}", err=True, nl=False)
+
+    done = run_batch(
+        items,
+        output,
+        engine=engine,
+        workers=workers,
+        shard_size=shard_size,
+        attempts=attempts,
+        verify=verify,
+        progress=progress,
+    )
+    typer.echo(f"{done.made} made, {done.kept} kept from before, {done.failed} failed", err=True)
+    if done.failed:
+        raise StableSignerError(
+            f"{done.failed} sentences could not be signed: {output}/failures.jsonl lists them with reasons"
+        )
