@@ -33,7 +33,7 @@ LOOKS = {
 LANGUAGE_ALIASES = {"asl": "ase", "dgs": "gsg"}
 DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
 MIN_SPEED, MAX_SPEED = 0.25, 3.0
-MAX_CHARACTERS = 10_000  # about a quarter of an hour of signing
+MAX_CHARACTERS = 10_000  # about twenty minutes of signing
 MAX_SECONDS = 3600.0
 
 
