@@ -15,6 +15,11 @@ def inlined(function: F) -> F:
     return njit(function, nogil=True, error_model="numpy", inline="always")
 
 
+def small(function: F) -> F:
+    """Compile a function of numbers and tuples, of which the kernels call many."""
+    return njit(function, nogil=True, error_model="numpy")
+
+
 def kernel(function: F) -> F:
     """Compile a function on its first call and keep the machine code for the next start.
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stable_signer.pose2vid.kernels import inlined, kernel
+from stable_signer.pose2vid.kernels import inlined, kernel, small
 
 SKIN, EYE, TONGUE, TEETH, CLOTH, HAIR = range(6)  # what a triangle is made of
 # Columns of the vertex attributes.
@@ -164,7 +164,7 @@ def mean_depth(inverse, step, radius, outline):  # type: ignore[no-untyped-def]
     return depth
 
 
-@kernel
+@small
 def _noise(x):  # type: ignore[no-untyped-def]
     """Smooth noise on the line, in [0, 1]: hashed at the whole numbers."""
     cell = np.floor(x)
@@ -197,229 +197,210 @@ def _lit_share(shadow, x, y, depth, bias):  # type: ignore[no-untyped-def]
     return light / 9
 
 
+@small
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@small
+def _unit(a):  # type: ignore[no-untyped-def]
+    over = 1 / np.sqrt(_dot(a, a) + 1e-20)
+    return a[0] * over, a[1] * over, a[2] * over
+
+
+@small
+def _mix(a, b, share):  # type: ignore[no-untyped-def]
+    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share
+
+
+@small
+def _wrapped(dot, wrap):  # type: ignore[no-untyped-def]
+    """Lambert's cosine, wrapped around the terminator."""
+    return max((dot + wrap) / (1 + wrap), 0.0)
+
+
+@inlined
+def _one(table, corners, weights, column):  # type: ignore[no-untyped-def]
+    """A column of a vertex table (N, C), interpolated."""
+    return (
+        weights[0] * table[corners[0], column]
+        + weights[1] * table[corners[1], column]
+        + weights[2] * table[corners[2], column]
+    )
+
+
+@inlined
+def _three(table, corners, weights, column):  # type: ignore[no-untyped-def]
+    """Three columns of a vertex table (N, C), interpolated."""
+    return (
+        _one(table, corners, weights, column),
+        _one(table, corners, weights, column + 1),
+        _one(table, corners, weights, column + 2),
+    )
+
+
+@inlined
+def _painted(base, canon, cover, paint, scene):  # type: ignore[no-untyped-def]
+    """The skin's colour under the face paint, looked up bilinearly at the canonical place."""
+    s = (canon[0] - scene.face_map[0]) * scene.face_map[2]
+    t = (scene.face_map[1] - canon[2]) * scene.face_map[2]
+    column, row = int(s), int(t)
+    if s > 0 and t > 0 and column < paint.shape[1] - 1 and row < paint.shape[0] - 1:
+        s, t = s - column, t - row
+        red = green = blue = alpha = 0.0
+        for corner in range(4):
+            y, x = row + corner // 2, column + corner % 2
+            share = (t if corner // 2 else 1 - t) * (s if corner % 2 else 1 - s)
+            red += share * paint[y, x, 0]
+            green += share * paint[y, x, 1]
+            blue += share * paint[y, x, 2]
+            alpha += share * paint[y, x, 3]
+        base = _mix(base, (red, green, blue), alpha * cover)
+    return base
+
+
+@small
+def _eye_colour(white, canon, scene):  # type: ignore[no-untyped-def]
+    """White, iris with a dark rim, pupil; canon: canonical place."""
+    x, z = abs(canon[0]) - scene.eye[0], canon[2] - scene.eye[2]
+    radius = np.sqrt(x * x + z * z) / scene.iris[3]  # 1 at the iris's edge
+    if canon[1] > scene.eye[1] or radius > 1.12:
+        return white
+    tone = 0.62 + 1.5 * radius * (1 - radius) - (0.5 if radius > 0.85 else 0.0)
+    iris = (scene.iris[0] * tone, scene.iris[1] * tone, scene.iris[2] * tone)
+    iris = _mix(iris, (0.008, 0.007, 0.007), min(max((0.43 - radius) / 0.12, 0.0), 1.0))
+    return _mix(white, iris, min(max((1.12 - radius) / 0.2, 0.0), 1.0))
+
+
+@small
+def _strand(canon, scene):  # type: ignore[no-untyped-def]
+    """Which strand of hair a canonical place belongs to: smooth noise around the head, in [0, 1]."""
+    angle = np.arctan2(canon[0] - scene.head[0], scene.head[1] - canon[1]) * scene.head[3]
+    return _noise(angle) * 0.6 + _noise(angle * 2.7 + 31 + canon[2] * 25) * 0.4
+
+
+@small
+def _hair_gleam(normal, half, strand, scene):  # type: ignore[no-untyped-def]
+    """The highlight across the strands (Kajiya and Kay 1989); half: unit vector between eye and light."""
+    along = -_dot(normal, scene.strands)
+    tangent = _unit(
+        (
+            scene.strands[0] + along * normal[0],
+            scene.strands[1] + along * normal[1],
+            scene.strands[2] + along * normal[2],
+        )
+    )
+    across = _dot(tangent, half) + 0.22 * (strand - 0.5)
+    sine2 = max(1 - across * across, 0.0)
+    sine4 = sine2 * sine2
+    sine8 = sine4 * sine4
+    return sine8 * sine8 * 0.10 * (0.4 + strand)
+
+
+@small
+def _gleam(kind, half_dot, edge, gloss):  # type: ignore[no-untyped-def]
+    """The highlight of skin, teeth and eyes: powers of the cosine, more towards the edge (Fresnel)."""
+    if half_dot <= 0:
+        return 0.0
+    cosine2 = half_dot * half_dot
+    cosine4 = cosine2 * cosine2
+    cosine8 = cosine4 * cosine4
+    cosine16 = cosine8 * cosine8
+    if kind == EYE:
+        return cosine16 * cosine16 * cosine16 * cosine16 * cosine16 * 1.6
+    return (0.6 * cosine16 * cosine8 + 0.25 * cosine8 + 0.25 * edge * edge * edge * edge) * gloss
+
+
+@inlined
+def _key_share(place, dot, shadow, scene):  # type: ignore[no-untyped-def]
+    """How much of the key light reaches a place in the world, in [0, 1]."""
+    share = 1.0
+    if dot > -0.35:
+        x = _dot(place, scene.across) * scene.shadow_map[0] + scene.shadow_map[1]
+        y = _dot(place, scene.upward) * -scene.shadow_map[0] + scene.shadow_map[2]
+        depth = scene.shadow_map[3] - _dot(place, scene.key)
+        bias = 0.015 + 0.025 * (1 - max(dot, 0.0))
+        share = 1 - SHADOW * (1 - _lit_share(shadow, x, y, depth, bias))
+    return share
+
+
+@small
+def _contact(depth, near, around, scene):  # type: ignore[no-untyped-def]
+    """What is left of the light at a point that lies behind its surroundings."""
+    narrow = max(depth - near - scene.contact[0], 0.0)
+    narrow /= narrow + scene.contact[1]
+    wide = min(max((depth - around - scene.contact[2]) * scene.contact[3], 0.0), 1.0)
+    return (1 - scene.contact[4] * narrow) * (1 - scene.contact[5] * wide)
+
+
 @inlined
 def _fragment(  # type: ignore[no-untyped-def]
-    f, x, y, near, wide, points, world, triangles, material, normals, attributes, paint, scene, shadow, out
+    f, x, y, near, around, points, world, triangles, material, normals, attributes, paint, scene, shadow, out
 ):
-    """Colour of the point of triangle f at sample (x, y) -> out (3,) linear RGB. scene: a `Scene`."""
-    i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-    ax, ay, bx, by, cx, cy = (
-        points[i, 0],
-        points[i, 1],
-        points[j, 0],
-        points[j, 1],
-        points[k, 0],
-        points[k, 1],
-    )
+    """Colour of the point of triangle f at sample (x, y) -> out (3,) linear RGB."""
+    corners = (triangles[f, 0], triangles[f, 1], triangles[f, 2])
+    ax, ay, az = points[corners[0], 0], points[corners[0], 1], points[corners[0], 2]
+    bx, by, bz = points[corners[1], 0], points[corners[1], 1], points[corners[1], 2]
+    cx, cy, cz = points[corners[2], 0], points[corners[2], 1], points[corners[2], 2]
     u = (cx - bx) * (y - by) - (cy - by) * (x - bx)
     v = (ax - cx) * (y - cy) - (ay - cy) * (x - cx)
     w = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
     area = u + v + w
-    u, v, w = (
-        max(u / area, 0.0) / points[i, 2],
-        max(v / area, 0.0) / points[j, 2],
-        max(w / area, 0.0) / points[k, 2],
-    )
+    # a point between samples may lie a little outside: clamp; then correct for perspective
+    u, v, w = max(u / area, 0.0) / az, max(v / area, 0.0) / bz, max(w / area, 0.0) / cz
     total = u + v + w
-    u, v, w = u / total, v / total, w / total
-    depth = u * points[i, 2] + v * points[j, 2] + w * points[k, 2]
-    px = u * world[i, 0] + v * world[j, 0] + w * world[k, 0]
-    py = u * world[i, 1] + v * world[j, 1] + w * world[k, 1]
-    pz = u * world[i, 2] + v * world[j, 2] + w * world[k, 2]
-    nx = u * normals[i, 0] + v * normals[j, 0] + w * normals[k, 0]
-    ny = u * normals[i, 1] + v * normals[j, 1] + w * normals[k, 1]
-    nz = u * normals[i, 2] + v * normals[j, 2] + w * normals[k, 2]
-    length = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-20)
-    nx, ny, nz = nx * length, ny * length, nz * length
-    vx, vy, vz = scene.camera[0] - px, scene.camera[1] - py, scene.camera[2] - pz  # towards the camera
-    length = 1 / np.sqrt(vx * vx + vy * vy + vz * vz)
-    vx, vy, vz = vx * length, vy * length, vz * length
-    facing = nx * vx + ny * vy + nz * vz
-    kind = material[f]
+    weights = (u / total, v / total, w / total)
+
+    place = _three(world, corners, weights, 0)
+    normal = _unit(_three(normals, corners, weights, 0))
+    view = _unit((scene.camera[0] - place[0], scene.camera[1] - place[1], scene.camera[2] - place[2]))
     inner = 1.0
     if area > 0:  # seen from behind: the inside of a sleeve, the underside of hair
-        nx, ny, nz, facing, inner = -nx, -ny, -nz, -facing, 0.45
-    facing = max(facing, 0.0)
-    qx = u * attributes[i, 0] + v * attributes[j, 0] + w * attributes[k, 0]
-    qy = u * attributes[i, 1] + v * attributes[j, 1] + w * attributes[k, 1]
-    qz = u * attributes[i, 2] + v * attributes[j, 2] + w * attributes[k, 2]
-    red = u * attributes[i, 3] + v * attributes[j, 3] + w * attributes[k, 3]
-    green = u * attributes[i, 4] + v * attributes[j, 4] + w * attributes[k, 4]
-    blue = u * attributes[i, 5] + v * attributes[j, 5] + w * attributes[k, 5]
-    ambient = u * attributes[i, 6] + v * attributes[j, 6] + w * attributes[k, 6]
-    painted = u * attributes[i, 7] + v * attributes[j, 7] + w * attributes[k, 7]
-    gloss = u * attributes[i, 8] + v * attributes[j, 8] + w * attributes[k, 8]
+        normal, inner = (-normal[0], -normal[1], -normal[2]), 0.45
+    edge = 1 - max(_dot(normal, view), 0.0)
 
-    # Surfaces
-    wrap_r = wrap_g = wrap_b = 0.0
-    shine, sheen = gloss, 0.0
+    kind = material[f]
+    canon = _three(attributes, corners, weights, CANON)
+    colour = _three(attributes, corners, weights, COLOUR)
+    ambient = _one(attributes, corners, weights, AMBIENT) * inner
+    wrap, blood, sheen, strand = 0.3, 0.0, 1.0, 0.0
     if kind == SKIN:
-        wrap_r, wrap_g, wrap_b = 0.34, 0.20, 0.15
-        if painted > 0.02:
-            s = (qx - scene.face_map[0]) * scene.face_map[2]
-            t = (scene.face_map[1] - qz) * scene.face_map[2]
-            column, row = int(s), int(t)
-            if 0 <= column < paint.shape[1] - 1 and 0 <= row < paint.shape[0] - 1 and s > 0 and t > 0:
-                s, t = s - column, t - row
-                w00, w01, w10, w11 = (1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t
-                alpha = (
-                    w00 * paint[row, column, 3]
-                    + w01 * paint[row, column + 1, 3]
-                    + w10 * paint[row + 1, column, 3]
-                    + w11 * paint[row + 1, column + 1, 3]
-                ) * painted
-                if alpha > 0:
-                    r = (
-                        w00 * paint[row, column, 0]
-                        + w01 * paint[row, column + 1, 0]
-                        + w10 * paint[row + 1, column, 0]
-                        + w11 * paint[row + 1, column + 1, 0]
-                    )
-                    g = (
-                        w00 * paint[row, column, 1]
-                        + w01 * paint[row, column + 1, 1]
-                        + w10 * paint[row + 1, column, 1]
-                        + w11 * paint[row + 1, column + 1, 1]
-                    )
-                    b = (
-                        w00 * paint[row, column, 2]
-                        + w01 * paint[row, column + 1, 2]
-                        + w10 * paint[row + 1, column, 2]
-                        + w11 * paint[row + 1, column + 1, 2]
-                    )
-                    red, green, blue = (
-                        red + (r - red) * alpha,
-                        green + (g - green) * alpha,
-                        blue + (b - blue) * alpha,
-                    )
+        wrap, blood = 0.15, 0.19
+        cover = _one(attributes, corners, weights, PAINTED)
+        if cover > 0.02:
+            colour = _painted(colour, canon, cover, paint, scene)
     elif kind == EYE:
-        ex, ez = abs(qx) - scene.eye[0], qz - scene.eye[2]
-        radius = np.sqrt(ex * ex + ez * ez) / scene.iris[3]  # 1 at the iris's edge
-        wrap_r = wrap_g = wrap_b = 0.4
-        if qy < scene.eye[1] and radius < 1.12:
-            edge = min(max((1.12 - radius) / 0.2, 0.0), 1.0)
-            inside = min(max((0.43 - radius) / 0.12, 0.0), 1.0)  # the pupil
-            tone = 0.62 + 0.75 * radius * (1 - radius) * 2 - (0.5 if radius > 0.85 else 0.0)
-            r, g, b = scene.iris[0] * tone, scene.iris[1] * tone, scene.iris[2] * tone
-            r, g, b = (
-                r * (1 - inside) + 0.008 * inside,
-                g * (1 - inside) + 0.007 * inside,
-                b * (1 - inside) + 0.007 * inside,
-            )
-            red, green, blue = red + (r - red) * edge, green + (g - green) * edge, blue + (b - blue) * edge
-        shine = 1.6
+        colour = _eye_colour(colour, canon, scene)
     elif kind == CLOTH:
-        wrap_r = wrap_g = wrap_b = 0.12
-        sheen = 0.5
+        wrap, sheen = 0.12, 1.5
     elif kind == HAIR:
-        wrap_r = wrap_g = wrap_b = 0.25
-    elif kind in (TEETH, TONGUE):
-        wrap_r = wrap_g = wrap_b = 0.3
-    # Contact: how far the point lies behind its surroundings
-    narrow_gap = max(depth - near - scene.contact[0], 0.0)
-    narrow_gap = narrow_gap / (narrow_gap + scene.contact[1])
-    wide_gap = min(max((depth - wide - scene.contact[2]) * scene.contact[3], 0.0), 1.0)
-    contact = (1 - scene.contact[4] * narrow_gap) * (1 - scene.contact[5] * wide_gap)
-    ambient *= inner
-
-    # Light
-    dot = nx * scene.key[0] + ny * scene.key[1] + nz * scene.key[2]
-    lit = 1.0
-    if dot > -0.35:
-        sx = (px * scene.across[0] + py * scene.across[1] + pz * scene.across[2]) * scene.shadow_map[
-            0
-        ] + scene.shadow_map[1]
-        sy = (px * scene.upward[0] + py * scene.upward[1] + pz * scene.upward[2]) * -scene.shadow_map[
-            0
-        ] + scene.shadow_map[2]
-        sd = scene.shadow_map[3] - (px * scene.key[0] + py * scene.key[1] + pz * scene.key[2])
-        lit = _lit_share(shadow, sx, sy, sd, 0.015 + 0.025 * (1 - max(dot, 0.0)))
-        lit = 1 - SHADOW * (1 - lit)
-    lit *= inner
-    key_r = max((dot + wrap_r) / (1 + wrap_r), 0.0) * (lit + 0.10 * (1 - lit) * (kind == SKIN))
-    key_g = max((dot + wrap_g) / (1 + wrap_g), 0.0) * lit
-    key_b = max((dot + wrap_b) / (1 + wrap_b), 0.0) * lit
-    fill = max((nx * scene.fill[0] + ny * scene.fill[1] + nz * scene.fill[2] + 0.4) / 1.4, 0.0) * (
-        0.4 + 0.6 * ambient
-    )
-    edge = 1 - facing
-    edge2 = edge * edge
-    rim = (
-        max(nx * scene.rim[0] + ny * scene.rim[1] + nz * scene.rim[2] + 0.15, 0.0)
-        * edge2
-        * (0.3 + 0.7 * ambient)
-    )
-    up = 0.5 + 0.5 * nz
-    open_sky = ambient * (
-        0.75 + 0.25 * facing
-    )  # surfaces seen from the side lie in creases more often than not
-    light_r = (
-        key_r * scene.key[3]
-        + fill * scene.fill[3]
-        + open_sky * (scene.ground[0] + (scene.sky[0] - scene.ground[0]) * up)
-    )
-    light_g = (
-        key_g * scene.key[4]
-        + fill * scene.fill[4]
-        + open_sky * (scene.ground[1] + (scene.sky[1] - scene.ground[1]) * up)
-    )
-    light_b = (
-        key_b * scene.key[5]
-        + fill * scene.fill[5]
-        + open_sky * (scene.ground[2] + (scene.sky[2] - scene.ground[2]) * up)
-    )
-
-    hx, hy, hz = vx + scene.key[0], vy + scene.key[1], vz + scene.key[2]
-    length = 1 / np.sqrt(hx * hx + hy * hy + hz * hz)
-    half = (nx * hx + ny * hy + nz * hz) * length
-    gleam = 0.0
-    if kind == HAIR:
-        # Kajiya and Kay 1989: the strands run down and back over the head
-        along = -(nx * scene.strands[0] + ny * scene.strands[1] + nz * scene.strands[2])
-        tx, ty, tz = (
-            scene.strands[0] + along * nx,
-            scene.strands[1] + along * ny,
-            scene.strands[2] + along * nz,
-        )
-        length = 1 / np.sqrt(tx * tx + ty * ty + tz * tz + 1e-9)
-        angle = np.arctan2(qx - scene.head[0], scene.head[1] - qy)
-        strand = (
-            _noise(angle * scene.head[3]) * 0.6 + _noise(angle * scene.head[3] * 2.7 + 31 + qz * 25) * 0.4
-        )
-        across = (tx * hx + ty * hy + tz * hz) * length / np.sqrt(hx * hx + hy * hy + hz * hz) + 0.22 * (
-            strand - 0.5
-        )
-        across = max(1 - across * across, 0.0)
-        across = across * across
-        across = across * across
-        across = across * across
-        gleam = across * across * lit * 0.10 * (0.4 + strand) * max(dot + 0.3, 0.0)
+        strand = _strand(canon, scene)
         tone = 0.62 + 0.76 * strand
-        red, green, blue = red * tone, green * tone, blue * tone
-        light_r, light_g, light_b = light_r + gleam * 3, light_g + gleam * 3, light_b + gleam * 3
-        gleam *= 0.5
-    elif half > 0 and shine > 0:
-        half2 = half * half
-        half4 = half2 * half2
-        half8 = half4 * half4
-        half16 = half8 * half8
-        if kind == EYE:
-            gleam = half16 * half16 * half16 * half16 * half16 * shine * lit * max(dot + 0.1, 0.0)
-        else:  # two lobes and more towards the edge (Fresnel)
-            gleam = (0.6 * half16 * half8 + 0.25 * half8 + 0.25 * edge2 * edge2) * shine * lit * max(dot, 0.0)
-    rim *= 1.0 + sheen
-    rim_tint = 0.35
-    out[0] = (
-        red * light_r + rim * scene.rim[3] * (red * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[3]
-    ) * contact
-    out[1] = (
-        green * light_g
-        + rim * scene.rim[4] * (green * (1 - rim_tint) + rim_tint * 0.5)
-        + gleam * scene.key[4]
-    ) * contact
-    out[2] = (
-        blue * light_b + rim * scene.rim[5] * (blue * (1 - rim_tint) + rim_tint * 0.5) + gleam * scene.key[5]
-    ) * contact
+        colour = (colour[0] * tone, colour[1] * tone, colour[2] * tone)
+
+    dot = _dot(normal, scene.key)
+    lit = _key_share(place, dot, shadow, scene) * inner
+    half = _unit((view[0] + scene.key[0], view[1] + scene.key[1], view[2] + scene.key[2]))
+    glow = 0.0
+    if kind == HAIR:
+        gleam = _hair_gleam(normal, half, strand, scene) * lit * max(dot + 0.3, 0.0)
+        glow, gleam = gleam * 3, gleam * 0.5
+    else:
+        gloss = _one(attributes, corners, weights, GLOSS)
+        gleam = _gleam(kind, _dot(normal, half), edge, gloss) * lit * max(dot, 0.0)
+    fill = _wrapped(_dot(normal, scene.fill), 0.4) * (0.4 + 0.6 * ambient)
+    rim = max(_dot(normal, scene.rim) + 0.15, 0.0) * edge * edge * (0.3 + 0.7 * ambient) * sheen
+    # surfaces seen from the side lie in creases more often than not
+    sky = ambient * (1 - 0.25 * edge)
+    above = _mix(scene.ground, scene.sky, 0.5 + 0.5 * normal[2])
+    left = _contact(1 / total, near, around, scene)
+    for c in range(3):
+        # blood scatters red around the terminator, and a little into the shadow
+        key = _wrapped(dot, wrap + (blood if c == 0 else 0.25 * blood if c == 1 else 0.0))
+        key *= lit + (0.5 * blood * (1 - lit) if c == 0 else 0.0)
+        light = key * scene.key[3 + c] + fill * scene.fill[3 + c] + sky * above[c] + glow
+        edge_light = rim * scene.rim[3 + c] * (0.65 * colour[c] + 0.175)
+        out[c] = (colour[c] * light + edge_light + gleam * scene.key[3 + c]) * left
 
 
 @kernel
