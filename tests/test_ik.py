@@ -155,3 +155,22 @@ def test_retargeting_keeps_the_chin_at_the_chin() -> None:
         naive = np.linalg.norm(gap(signer, rotations) - gap("maya", rotations))
         kept = np.linalg.norm(gap(signer, moved) - gap("maya", rotations))
         assert kept < max(0.012, 0.5 * naive), (signer, kept, naive)
+
+
+def test_retargeting_keeps_hands_together() -> None:
+    source = BODY.signer("maya")
+    left = ik.palm_frame(np.array([[-1.0, 0.0, 0.0]]), np.array([[0.0, -0.3, 0.9]]))
+    right = ik.palm_frame(np.array([[0.0, 0.0, -1.0]]), np.array([[1.0, -0.2, 0.0]]))
+    rotations, places = posed("maya", "L", ik.solve_arm(BODY, source, "L", np.array([[0.06, -0.3, 0.30]]), left))
+    tip = places[0, BODY.index["finger3-3.L"]]
+    chain = ik.solve_arm(BODY, source, "R", (tip - right[0] @ np.array([0.0, 0.08, 0.03]))[None], right)
+    rotations[:, list(ik.arm_geometry(BODY, source, "R").joints)] = chain
+
+    def between(signer: str, pose: np.ndarray) -> np.ndarray:
+        root = torch.zeros(1, 3, dtype=torch.float64)
+        at = forward_kinematics(BODY, BODY.signer(signer), torch.from_numpy(pose), root)[1][0].numpy()
+        return at[BODY.index["finger3-1.R"]] - at[BODY.index["finger3-3.L"]]
+
+    for signer in BODY.signer_ids:
+        moved = ik.retarget_arms(BODY, source, BODY.signer(signer), rotations, np.zeros((1, 3)))
+        assert np.linalg.norm(between(signer, moved) - between("maya", rotations)) < 0.015, signer

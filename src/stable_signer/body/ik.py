@@ -488,16 +488,55 @@ def _landmarks(body: Body, rest: RestPose, turns: np.ndarray, places: np.ndarray
     return places[:, joint] + np.einsum("tnab,nb->tna", turns[:, joint], local)
 
 
+@dataclass(frozen=True)
+class _Hand:
+    """One hand on its way to another build: what `retarget_arms` needs of it, T frames and P points of the
+    hand.
+    """
+
+    geometry: ArmGeometry
+    goal: ArmTargets
+    here: np.ndarray  # (T, P, 3) the points on the source
+    goal_points: np.ndarray  # (T, P, 3) where the body alone would have them on the target
+    share: np.ndarray  # (T, P) how much each point matters: the nearest to the body
+    reach: np.ndarray  # (T, P, 3) the points from the wrist on the target, in palm coordinates
+
+
 def retarget_arms(
     body: Body, source: RestPose, target: RestPose, rotations: np.ndarray, root: np.ndarray
 ) -> np.ndarray:
-    """Re-pose both arms so that the target's hands are where the source's are on the body.
+    """Re-pose both arms so that the target's hands are where the source's are on the body and on each other.
 
     The same rotations on another build would miss the chin. Head and trunk carry 160 landmarks; the part of
     the hand that is nearest to them is moved as the landmarks about it differ between the two builds
-    (inverse-distance weights), and the arm is solved anew with the same palm and swivel.
+    (inverse-distance weights), and the arm is solved anew with the same palm and swivel. Hands within a few
+    centimetres of each other keep the vector between the parts that are nearest.
     rotations: (T, J, 3, 3); root: (T, 3). Returns (T, J, 3, 3), only the arms' joints changed.
     """
+    rotations = np.asarray(rotations, dtype=float)
+    hands = _hands(body, source, target, rotations, root)
+    out = rotations.copy()
+    held = [hand.goal.palm for hand in hands]
+    for _ in range(3):  # a hand that cannot turn as far on this arm is placed as it is really held
+        offsets = [np.einsum("tab,tpb->tpa", palm, hand.reach) for palm, hand in zip(held, hands, strict=True)]
+        wrists = [
+            ((hand.goal_points - offset) * hand.share[..., None]).sum(1)
+            for hand, offset in zip(hands, offsets, strict=True)
+        ]
+        meet = _meeting(hands, [w[:, None] + o for w, o in zip(wrists, offsets, strict=True)])
+        for k, (side, hand) in enumerate(zip("RL", hands, strict=True)):
+            wrist = wrists[k] + (0.5 if side == "R" else -0.5) * meet
+            out[:, list(hand.geometry.joints)] = solve_arm(
+                body, target, side, wrist, hand.goal.palm, swivel=hand.goal.swivel, rotations=out, root=root
+            )
+            held[k] = arm_targets(body, target, side, out, root).palm
+    return out
+
+
+def _hands(
+    body: Body, source: RestPose, target: RestPose, rotations: np.ndarray, root: np.ndarray
+) -> list[_Hand]:
+    """Right and left hand of the source, and where head and trunk of the target would have them."""
     poses = []
     for rest in (source, target):
         turn, place = forward_kinematics(
@@ -510,11 +549,11 @@ def retarget_arms(
     (turns, places), (_, target_places) = poses
     here = _landmarks(body, source, turns, places)
     there = _landmarks(body, target, turns, target_places)
-    out = np.array(rotations, dtype=float)
+    out = []
     for side in ("R", "L"):
-        g = arm_geometry(body, target, side)
-        goal = arm_targets(body, source, side, np.asarray(rotations, dtype=float), root)
-        points = [body.index[f"finger{f}-{k}.{side}"] for f in range(1, 6) for k in (1, 3)] + [g.joints[-1]]
+        goal = arm_targets(body, source, side, rotations, root)
+        wrist = body.index[f"wrist.{side}"]
+        points = [body.index[f"finger{f}-{k}.{side}"] for f in range(1, 6) for k in (1, 3)] + [wrist]
         hand = places[:, points]  # (T, P, 3)
         distance = np.linalg.norm(hand[:, :, None] - here[:, None], axis=-1)  # (T, P, N)
         weight = 1 / (distance**4 + 1e-8)
@@ -522,19 +561,20 @@ def retarget_arms(
         moved = hand + np.einsum("tpn,tna->tpa", weight, there - here)
         nearest = distance.min(-1)
         share = np.exp(-(nearest - nearest.min(1, keepdims=True)) / 0.01)
-        share = share / share.sum(1, keepdims=True)
-        # of each point from the target's wrist
-        # Points of the hand from the wrist; the hand may not be able to turn as far on this arm, and is
-        # then placed by the point that matters as it is really held.
-        reach = target_places[:, points] - target_places[:, points[-1:]]
-        asked = arm_targets(body, target, side, np.asarray(rotations, dtype=float), root).palm
-        held = goal.palm
-        for _ in range(3):
-            turned = np.einsum("tab,tcb,tpc->tpa", held, asked, reach)
-            wrist = ((moved - turned) * share[..., None]).sum(1)
-            chain = solve_arm(
-                body, target, side, wrist, goal.palm, swivel=goal.swivel, rotations=out, root=root
-            )
-            out[:, list(g.joints)] = chain
-            held = arm_targets(body, target, side, out, root).palm
+        # The same rotations give the target the palm that the source has: its points are read in that frame.
+        reach = np.einsum("tab,tpa->tpb", goal.palm, target_places[:, points] - target_places[:, [wrist]])
+        geometry = arm_geometry(body, target, side)
+        out.append(_Hand(geometry, goal, hand, moved, share / share.sum(1, keepdims=True), reach))
     return out
+
+
+def _meeting(hands: list[_Hand], now: list[np.ndarray]) -> np.ndarray:
+    """(T, 3) how the right hand must move against the left to keep the vector between their nearest parts."""
+    before = hands[0].here[:, :, None] - hands[1].here[:, None]  # (T, P, P, 3)
+    after = now[0][:, :, None] - now[1][:, None]
+    distance = np.linalg.norm(before, axis=-1)
+    least = distance.min((1, 2))
+    weight = np.exp(-(distance - least[:, None, None]) / 0.012)
+    weight = weight / weight.sum((1, 2), keepdims=True)
+    near = np.exp(-((np.maximum(least - 0.02, 0) / 0.04) ** 2))
+    return np.asarray(near[:, None] * ((before - after) * weight[..., None]).sum((1, 2)))
