@@ -1,0 +1,160 @@
+"""SLUL in the product: a planner with the interface of `rules.RulePlanner`, and with the rules as its
+safety net.
+
+ASL: every sentence is read by the rules' reader (words, names, numbers, the author's own signs), ordered
+and given its
+non-manuals by SLUL, and checked; a sentence that SLUL cannot plan is planned by the rules, and the notes
+say why.
+German: `german` gives DGS glosses in the vocabulary of weather forecasts, for evaluation and research; the
+product has
+no DGS lexicon to sign them with, so its plans of German stay with the rules (every word spelled).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+from torch import Tensor
+
+from stable_signer.errors import StableSignerError
+from stable_signer.slul.decode import BeamConfig, GlossTrie, Hypothesis, Reader, beam_search
+from stable_signer.slul.glosses import Glossary
+from stable_signer.slul.grammar import FUSED, Discourse
+from stable_signer.slul.model import Checkpoint
+from stable_signer.slul.plan import Draft, Sign, Span
+from stable_signer.slul.reading import Item
+from stable_signer.slul.reading import Reader as TextReader
+from stable_signer.slul.rules import RulePlanner
+from stable_signer.slul.slots import ADDED, CONTENT, DOMAIN, Slotted, SlotTrie, signed, slotted
+from stable_signer.slul.teacher import end_of
+from stable_signer.slul.text import normalise_german
+from stable_signer.slul.tokens import Token
+
+WEIGHTS = {"ase": "slul-ase.safetensors", "gsg": "slul-gsg.safetensors"}
+ASL_BEAM = BeamConfig(beams=4, reward=0.5)
+DGS_BEAM = BeamConfig(beams=5, reward=0.8)
+
+
+def load_reader(language: str, path: str | Path | None = None) -> Reader:
+    """SLUL for `language`, from `path` or from the package; StableSignerError when it is missing or
+    another's."""
+    if path is None and language not in WEIGHTS:
+        raise StableSignerError(f"SLUL ships no weights for {language!r}: use one of {', '.join(WEIGHTS)}")
+    file = Path(path) if path else Path(str(resources.files("stable_signer.weights") / WEIGHTS[language]))
+    checkpoint = Checkpoint.load(file)
+    if language not in checkpoint.config.languages:
+        raise StableSignerError(
+            f"{file.name} was trained for {', '.join(checkpoint.config.languages)}, not for {language}: "
+            "give weights of that language"
+        )
+    return Reader(checkpoint)
+
+
+class SlulPlanner(RulePlanner):
+    """Turns text into a Draft with SLUL; `weights` names another file than the one that ships.
+
+    `draft` has the meaning and the errors of RulePlanner.draft. `planner` in the draft is "slul" when at
+    least one
+    sentence is SLUL's, otherwise "rules"; each sentence that the rules took over has a note with the reason.
+    After a draft, `linker` holds for each of SLUL's sentences its decoder states (items, d), for SLP-MoE.
+    """
+
+    def __init__(self, glossary: Glossary, weights: str | Path | None = None) -> None:
+        super().__init__(glossary)
+        self.weights = weights
+        self.linker: list[Tensor] = []
+        self._reasons: list[str] = []
+
+    @cached_property
+    def reader(self) -> Reader:
+        """SLUL for ASL, loaded when it is first needed."""
+        return load_reader("ase", self.weights)
+
+    def draft(self, text: str, language: str = "ase") -> Draft:
+        """The plan of `text` without times; see RulePlanner.draft for language and errors."""
+        self.linker, self._reasons = [], []
+        if language == "gsg":
+            self._reasons.append(
+                "SLUL's DGS glosses cannot be signed here yet: the rules spell the German text"
+            )
+        made = super().draft(text, language)
+        return replace(made, planner="slul" if self.linker else "rules", notes=(*made.notes, *self._reasons))
+
+    def _sentence(self, tokens: list[Token], said: Discourse) -> tuple[list[Sign], list[Span]]:
+        found = self._learned(tokens)
+        if not isinstance(found, str):
+            return found
+        text = " ".join(t.text for t in tokens if t.kind != "end")
+        self._reasons.append(f"the rules took over {text[:60]!r}: {found}")
+        return super()._sentence(tokens, said)
+
+    def _learned(self, tokens: list[Token]) -> tuple[list[Sign], list[Span]] | str:
+        """SLUL's signs and spans of one sentence, or the reason why the rules should plan it."""
+        question, end = end_of(tokens)
+        items = TextReader(self.glossary, list(tokens), question).items()
+        sentence = slotted(items, end)
+        reason = _unsuited(items, sentence)
+        if reason or sentence is None:
+            return reason
+        ids = self.reader.vocabulary.text_ids(f"{DOMAIN} {sentence.text}", "ase")
+        hypotheses = beam_search(self.reader, ids, SlotTrie(self.reader.vocabulary, sentence), ASL_BEAM)
+        if not hypotheses:
+            return "SLUL found no complete plan"
+        best = hypotheses[0]
+        signs, spans = signed(
+            best.glosses, sentence, {g: self._sign(g, "") for g in best.glosses if g in ADDED}
+        )
+        lost = uncovered(items, signs)
+        if lost:
+            return f"SLUL left out {', '.join(lost)}"
+        signs, spans = _fused(signs, spans, self._sign)
+        self.linker.append(best.states)
+        if end == "!":
+            spans.append(Span("intensity", len(signs) - 1, len(signs) - 1))
+        return signs, spans
+
+
+def uncovered(items: list[Item], signs: list[Sign]) -> list[str]:
+    """The words of content items none of whose signs are among `signs`: the check that nothing is lost."""
+    made = {id(s) for s in signs}
+    return [i.text for i in items if i.tag in CONTENT and i.signs and not any(id(s) in made for s in i.signs)]
+
+
+def _unsuited(items: list[Item], sentence: Slotted | None) -> str:
+    """Why SLUL should not try a sentence; "" when it should."""
+    if any(s.kind == "pause" for i in items for s in i.signs):
+        return "it has a pause of the author's"
+    if sentence is None:
+        return "it has more signs than SLUL reads at once"
+    if len(sentence.items) < 2:
+        return "it is too short to have an order"
+    return ""
+
+
+def _fused(
+    signs: list[Sign], spans: list[Span], sign: Callable[[str, str], Sign]
+) -> tuple[list[Sign], list[Span]]:
+    """Neighbours that ASL joins in one sign (NOT WANT -> DONT-WANT), spans moved along."""
+    out: list[Sign] = []
+    place: list[int] = []
+    for item in signs:
+        pair = (out[-1].gloss, item.gloss) if out else ("", "")
+        if pair in FUSED:
+            out[-1] = sign(FUSED[pair], " ".join(t for t in (out[-1].text, item.text) if t))
+        else:
+            out.append(item)
+        place.append(len(out) - 1)
+    return out, [Span(s.kind, place[s.first], place[s.last]) for s in spans]
+
+
+def german(
+    reader: Reader, text: str, trie: GlossTrie | None = None, config: BeamConfig = DGS_BEAM
+) -> list[Hypothesis]:
+    """DGS glosses of one German sentence, n-best; the vocabulary is that of the corpus `reader` was
+    trained on."""
+    ids = reader.vocabulary.text_ids(normalise_german(text), "gsg")
+    return beam_search(reader, ids, trie or GlossTrie(reader.vocabulary, reader.vocabulary.glosses), config)
