@@ -165,8 +165,9 @@ def motion_command(
     with Outputs() as outputs:
         part = outputs.claim(output, (".pose",))
         engine = pipeline.StableSigner.from_pretrained()
-        motion = engine.motion(understood, seed, left_handed, fps)
-        engine.write_pose(part, motion, signer=signer, size=size)
+        movement = engine.movement(understood, seed, left_handed, fps)
+        _report(movement.plan)
+        engine.write_pose(part, pipeline.joined(movement.pieces()), signer=signer, size=size)
     _say_done(output)
 
 
@@ -207,6 +208,7 @@ def render(
             understood = Plan.load(source)
             engine = pipeline.StableSigner.from_pretrained()
             movement = engine.movement(understood, seed, left_handed, FPS if fps is None else fps)
+            _report(movement.plan)
             made_by = pipeline.provenance_of(understood, look_of, seed)
             frames = engine.render(movement.pieces(), **look_of)
             _write_video(video, frames, movement.frame_count, movement.fps, made_by)
@@ -234,7 +236,7 @@ def languages(as_json: JsonOption = False) -> None:
     """List the sign languages."""
     notes = {
         "ase": "plans, motion and video",
-        "gsg": "fingerspelling only: German words are spelled, no DGS signs yet",
+        "gsg": "words are spelled, with the American alphabet; no DGS signs yet",
     }
     _list(
         "Languages", {k: {"name": v, "what works": notes.get(k, "")} for k, v in LANGUAGES.items()}, as_json
