@@ -177,7 +177,7 @@ def _noise(x):  # type: ignore[no-untyped-def]
     return a + (b - a) * t
 
 
-@inlined
+@small
 def _lit_share(shadow, x, y, depth, bias):  # type: ignore[no-untyped-def]
     """How much of the key light arrives, in [0, 1]: 3 x 3 taps of the shadow map, weighted as a tent."""
     size = shadow.shape[0]
@@ -219,7 +219,7 @@ def _wrapped(dot, wrap):  # type: ignore[no-untyped-def]
     return max((dot + wrap) / (1 + wrap), 0.0)
 
 
-@inlined
+@small
 def _one(table, corners, weights, column):  # type: ignore[no-untyped-def]
     """A column of a vertex table (N, C), interpolated."""
     return (
@@ -229,7 +229,7 @@ def _one(table, corners, weights, column):  # type: ignore[no-untyped-def]
     )
 
 
-@inlined
+@small
 def _three(table, corners, weights, column):  # type: ignore[no-untyped-def]
     """Three columns of a vertex table (N, C), interpolated."""
     return (
@@ -239,7 +239,7 @@ def _three(table, corners, weights, column):  # type: ignore[no-untyped-def]
     )
 
 
-@inlined
+@small
 def _painted(base, canon, cover, paint, scene):  # type: ignore[no-untyped-def]
     """The skin's colour under the face paint, looked up bilinearly at the canonical place."""
     s = (canon[0] - scene.face_map[0]) * scene.face_map[2]
@@ -311,7 +311,7 @@ def _gleam(kind, half_dot, edge, gloss):  # type: ignore[no-untyped-def]
     return (0.6 * cosine16 * cosine8 + 0.25 * cosine8 + 0.25 * edge * edge * edge * edge) * gloss
 
 
-@inlined
+@small
 def _key_share(place, dot, shadow, scene):  # type: ignore[no-untyped-def]
     """How much of the key light reaches a place in the world, in [0, 1]."""
     share = 1.0
