@@ -13,6 +13,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import handshapes as hs
 from stable_signer.slp_moe import apart, notation, phonology, priors
 from stable_signer.slp_moe.places import HAND_POINTS, PLACES, hand_point
+from stable_signer.slul.glosses import Glossary
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BODY = Body.load()
@@ -221,3 +222,10 @@ def test_hands_do_not_pass_through_each_other() -> None:
     # Fingers between fingers (BREAKTIME) and hands rubbing each other may overlap a little more.
     assert max(deep.values()) < 0.022, max(deep, key=lambda g: deep[g])
     assert sum(d > 0.006 for d in deep.values()) <= 5
+
+
+def test_a_fitted_take_comes_before_a_sketch_from_phonology() -> None:
+    fitted = next(e for e in Glossary.load() if e.clip and e.phonology and e.gloss not in priors.glosses())
+    assert priors.build(fitted.gloss) is None
+    sketch = priors.build_from_phonology(fitted.gloss)
+    assert sketch is not None and sketch.approximate

@@ -518,7 +518,7 @@ def retarget_arms(
     out = rotations.copy()
     held = [hand.goal.palm for hand in hands]
     for _ in range(3):  # a hand that cannot turn as far on this arm is placed as it is really held
-        offsets = [np.einsum("tab,tpb->tpa", palm, hand.reach) for palm, hand in zip(held, hands, strict=True)]
+        offsets = [np.einsum("tab,tpb->tpa", p, hand.reach) for p, hand in zip(held, hands, strict=True)]
         wrists = [
             ((hand.goal_points - offset) * hand.share[..., None]).sum(1)
             for hand, offset in zip(hands, offsets, strict=True)

@@ -291,17 +291,20 @@ def _glossary() -> Glossary:
 def build(gloss: str) -> Built | None:
     """The sign for a gloss by rule, or None if nothing is written about it.
 
-    In this order: written in notation, a letter, or, where the glossary names no recording, built from the
-    phonology that it names.
+    In this order: written in notation, a letter, or, if no take of it was fitted, built from the phonology
+    that the glossary names for it.
     """
-    written = _written()
-    if gloss in written:
-        return realise(written[gloss], "notation")
+    if gloss in _written():
+        return realise(_written()[gloss], "notation")
     if len(gloss) == 1 and gloss.isalpha() and gloss in table():
         return spell((gloss,))
-    if gloss in _glossary():
-        entry = _glossary().entry(gloss)
-        row = phonology().get(entry.phonology)
-        if row is not None and not entry.clip:  # a recording is better evidence than its description
-            return realise(sign_from_phonology(gloss, row), "phonology")
+    if gloss in _glossary() and not _glossary().entry(gloss).clip:
+        return build_from_phonology(gloss)
     return None
+
+
+@lru_cache(maxsize=256)
+def build_from_phonology(gloss: str) -> Built | None:
+    """The sign from its phonology alone, approximate, or None if the glossary names none for it."""
+    row = phonology().get(_glossary().entry(gloss).phonology) if gloss in _glossary() else None
+    return None if row is None else realise(sign_from_phonology(gloss, row), "phonology")
