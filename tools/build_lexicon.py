@@ -26,13 +26,17 @@ import torch
 
 from stable_signer.body import fit
 from stable_signer.body.fit import FACE17, Fitter, Landmarks, Targets, default_fitter
+from stable_signer.body.ik import FINGER_JOINTS
+from stable_signer.body.keypoints import RigidPoints
+from stable_signer.body.skeleton import forward_kinematics
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import lexicon as lx
+from stable_signer.slp_moe.handshapes import handshape, table
 
 GLOSSES = Path(lx.__file__).parents[1] / "weights" / "glosses.csv"
 MARGIN = 4  # frames fitted on either side of the stroke, so that its ends are not the ends of the smoother
-LONGEST = 1.15  # seconds: longer strokes are dictionary-slow and are sped up, at most by QUICKEST
-QUICKEST = 1.6
+LONGEST = 1.0  # seconds: longer strokes are dictionary-slow and are sped up, at most by QUICKEST
+QUICKEST = 1.8
 STILL = 0.10  # m/s: slower is a hold
 LONGEST_HOLD = 3  # frames of stillness kept at either end
 ERROR_BAR, TRACKED_BAR = 0.25, 0.70  # palm lengths; share of frames
@@ -80,31 +84,65 @@ def clip_landmarks(data: Path, clip: str) -> Landmarks:
         world=track("world", (1, 1, 1)), fps=float(store["fps"][i]))
 
 
-@lru_cache(maxsize=1)
-def left_dominant(data: Path) -> frozenset[str]:
-    """Names of the WLASL clips whose signer signs with the left hand."""
-    out = set()
-    with (data / "wlasl_holistic_index.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            left, right = float(row["left_motion"] or 0), float(row["right_motion"] or 0)
-            if row["dominant"] == "L" or (row["dominant"] == "both" and left > 1.4 * right):
-                out.add(row["file"].removesuffix(".npz"))
-    return frozenset(out)
+def left_dominant(targets: Targets) -> bool:
+    """Does the left hand lead: is it the one that is up, or, if both are, does it move clearly more?"""
+    shown, path = [], []
+    for side in targets.sides:
+        up = side.raised & side.found
+        wrist = fit.smooth_rows(side.points[:, 2, [0, 2]], np.where(side.found, 1.0, 0.1), 1.0)
+        steps = np.linalg.norm(np.diff(wrist, axis=0), axis=1)
+        shown.append(float(up.sum()))
+        path.append(float(steps[up[1:] & up[:-1]].sum()))
+    return shown[1] > 2 * shown[0] or (shown[1] >= 0.5 * shown[0] and path[1] > 1.3 * path[0] + 0.05)
+
+
+@dataclass(frozen=True)
+class Phonology:
+    """What ASL-LEX 2.0 says: where a sign touches ('head', 'body', '' nowhere) and both hands' shapes."""
+
+    touches: str
+    right: str
+    left: str
+    changes: bool
+
+    def handshapes(self, fitter: Fitter) -> tuple[fit.Handshape, fit.Handshape]:
+        """For the right and the left hand; None where the shape is not in our table."""
+        shapes = [
+            fit.KnownHandshape(fingers(fitter, name), self.changes) if name in table() else None
+            for name in (self.right, self.left)
+        ]
+        return shapes[0], shapes[1]
+
+
+@lru_cache(maxsize=200)
+def fingers(fitter: Fitter, name: str) -> np.ndarray:
+    """A handshape of the table as the degrees of freedom that are fitted."""
+    body = fitter.body
+    rotations = torch.eye(3).expand(1, len(body.joints), 3, 3).clone()
+    for joint, turn in zip(FINGER_JOINTS, handshape(name)):
+        rotations[0, body.index[f"{joint}.R"]] = torch.from_numpy(np.array(turn)).float()
+    turns, joints = forward_kinematics(body, fitter.rest, rotations, torch.zeros(1, 3))
+    return fit.fingers_of(fitter, RigidPoints(body, fitter.rest).hand(turns, joints, "R")[0].numpy())
 
 
 @lru_cache(maxsize=1)
-def contacts(data: Path) -> dict[str, str]:
-    """For clips whose gloss is described in ASL-LEX 2.0: the place the hand touches, 'head', 'body', or '' for none."""
-    table = data.parent / "lexicons" / "asl_lex_signdata-2020-10-28.csv"
-    with table.open(encoding="utf-8-sig") as file:
+def phonology(data: Path) -> dict[str, Phonology]:
+    """By clip, for those whose gloss is described in ASL-LEX 2.0."""
+    source = data.parent / "lexicons" / "asl_lex_signdata-2020-10-28.csv"
+    with source.open(encoding="utf-8-sig") as file:
         described = {row["EntryID"]: row for row in csv.DictReader(file)}
     out = {}
     with GLOSSES.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             sign = described.get(row["phonology"])
-            if sign and row["clip"]:
-                place = {"Head": "head", "Body": "body"}.get(sign["MajorLocation.2.0"], "")
-                out[row["clip"]] = place if sign["Contact.2.0"] == "1" else ""
+            if not sign or not row["clip"]:
+                continue
+            place = {"Head": "head", "Body": "body"}.get(sign["MajorLocation.2.0"], "")
+            right, left = sign["Handshape.2.0"], sign["NonDominantHandshape.2.0"]
+            out[row["clip"]] = Phonology(
+                touches=place if sign["Contact.2.0"] == "1" else "",
+                right=right, left=right if left == "DominanceViolation" else left,
+                changes=sign["FlexionChange.2.0"] != "0" or sign["SpreadChange.2.0"] == "1")
     return out
 
 
@@ -116,16 +154,17 @@ def fit_clips(data: Path, clips: Iterable[str], fitter: Fitter) -> list[Fit]:
     mirrored: list[bool] = []
     for clip in clips:
         marks = clip_landmarks(data, clip)
-        flip = clip in left_dominant(data)
         try:
-            targets = fitter.prepare(marks.mirrored() if flip else marks)
+            targets = fitter.prepare(marks)
         except StableSignerError as error:
             print(f"left out {clip}: {error}", file=sys.stderr)
             continue
-        right, left = (float((s.raised & s.found).sum()) for s in targets.sides)
-        if not flip and left > 3 * right:
-            targets, flip = fitter.prepare(marks.mirrored()), True
-        targets.touches = contacts(data).get(clip)
+        flip = left_dominant(targets.cut(fit.stroke(targets)))
+        if flip:
+            targets = fitter.prepare(marks.mirrored())
+        known = phonology(data).get(clip)
+        targets.touches = known.touches if known else None
+        targets.handshapes = known.handshapes(fitter) if known else (None, None)
         names.append(clip)
         whole.append(targets)
         strokes.append(fit.stroke(targets))
@@ -145,6 +184,16 @@ def fit_clips(data: Path, clips: Iterable[str], fitter: Fitter) -> list[Fit]:
     return out
 
 
+def stroke_landmarks(data: Path, clip: str) -> Landmarks:
+    """The landmarks of a clip's stroke at 25 fps, mirrored if its fit is."""
+    marks = clip_landmarks(data, clip)
+    targets = default_fitter().prepare(marks)
+    if left_dominant(targets.cut(fit.stroke(targets))):
+        marks = marks.mirrored()
+        targets = default_fitter().prepare(marks)
+    return marks.resampled()[fit.stroke(targets)]
+
+
 def _one_or_two(clip: Targets) -> Targets:
     """Forget a left hand that only passes through: a hand counts if it is up for half of the stroke."""
     left = clip.sides[1]
@@ -156,7 +205,9 @@ def _one_or_two(clip: Targets) -> Targets:
 def retime(one: Fit, fitter: Fitter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Citation pace: short holds at the ends, long holds inside shortened, slow signs sped up."""
     speed = wrist_speed(one.dofs, fitter, one.two_handed)
-    turn = np.linalg.norm(np.gradient(one.dofs, axis=0), axis=2).max(1) * 25 if len(one.dofs) > 1 else np.zeros(1)
+    turn = np.zeros(1)
+    if len(one.dofs) > 1:
+        turn = np.linalg.norm(np.gradient(one.dofs, axis=0), axis=2).max(1) * 25  # rad/s, all joints together
     still = (speed < STILL) & (turn < 2.2)
     keep = np.ones(len(still), dtype=bool)
     run = 0
@@ -210,31 +261,29 @@ def wanted_clips() -> list[str]:
 
 
 def load_fits(data: Path, cache: Path, clips: Sequence[str], fitter: Fitter) -> list[Fit]:
-    """Fit in batches, each cached on disk."""
+    """The fits of clips, in order; those not in the cache yet are made in batches and kept there."""
     key = hashlib.sha256(Path(fit.__file__).read_bytes()).hexdigest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
-    out: list[Fit] = []
+    known = {one.name: one for file in sorted(cache.glob(f"{key}-*.npz")) for one in _read(file)}
+    missing = [clip for clip in clips if clip not in known]
     size = 120
-    for b in range(0, len(clips), size):
-        batch = clips[b : b + size]
-        mark = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:10]
-        file = cache / f"{key}-{mark}.npz"
-        if file.exists():
-            out += _read(file)
-            continue
+    for b in range(0, len(missing), size):
+        batch = missing[b : b + size]
         began = time.perf_counter()
         fits = fit_clips(data, batch, fitter)
-        _write(file, fits)
-        out += fits
+        mark = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:10]
+        if fits:
+            _write(cache / f"{key}-{mark}.npz", fits)
+        known |= {one.name: one for one in fits}
+        seconds = time.perf_counter() - began
         frames = sum(len(f.dofs) for f in fits)
-        print(f"{b + len(batch)}/{len(clips)} clips, {frames} frames in {time.perf_counter() - began:.1f} s",
-        flush=True)
-    return out
+        print(f"{b + len(batch)}/{len(missing)} clips, {frames} frames in {seconds:.1f} s", flush=True)
+    return [known[clip] for clip in clips if clip in known]
 
 
 def _write(file: Path, fits: list[Fit]) -> None:
     facts = [[f.name, f.two_handed, f.error, f.tracked, f.mirrored, *f.stroke, len(f.dofs)] for f in fits]
-    part = file.with_suffix(".part.npz")
+    part = file.with_name(f"part-{file.name}")
     np.savez(part, facts=np.array(json.dumps(facts)), dofs=np.concatenate([f.dofs for f in
     fits]).astype(np.float32),
              head=np.concatenate([f.head for f in fits]), face=np.concatenate([f.face for f in fits]))
@@ -254,11 +303,12 @@ def _read(file: Path) -> list[Fit]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit, judge and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/lexicon"))
     parser.add_argument("--only", nargs="*", default=None, help="clip names, for trying out")
-    parser.add_argument("--out", type=Path, default=Path(lx.__file__).parents[1] / "weights" / "lexicon.safetensors")
+    parser.add_argument("--out", type=Path, default=GLOSSES.with_name("lexicon.safetensors"))
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     fitter = default_fitter()
@@ -284,7 +334,8 @@ def report(entries: list[lx.Entry], out: Path) -> None:
     print("error, palms: percentiles 5 50 95", np.percentile(error, [5, 50, 95]).round(3))
     print("tracked: percentiles 5 50 95", np.percentile(tracked, [5, 50, 95]).round(3))
     print("seconds: percentiles 5 50 95", np.percentile(seconds, [5, 50, 95]).round(3))
-    print("two-handed", sum(e.two_handed for e in entries), "approximate", sum(e.approximate for e in entries))
+    print("two-handed", sum(e.two_handed for e in entries))
+    print("approximate", sum(e.approximate for e in entries))
 
 
 if __name__ == "__main__":

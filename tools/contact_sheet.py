@@ -19,36 +19,36 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from build_lexicon import stroke_landmarks  # beside this file
 from stable_signer.body.fit import Landmarks
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.pose2vid.mesh import MeshRenderer
 from stable_signer.pose2vid.signers import signer_card, style_card
+from stable_signer.slp_moe.lexicon import Lexicon
 
 COLUMNS = 8
-_FINGERS = [(0, 1, 2, 3, 4), (0, 5, 6, 7, 8), (5, 9, 10, 11, 12), (9, 13, 14, 15, 16), (13, 17, 18, 19, 20), (0, 17)]
+_FINGERS = [(0, 1, 2, 3, 4), (0, 5, 6, 7, 8), (5, 9, 10, 11, 12), (9, 13, 14, 15, 16), (13, 17, 18, 19, 20),
+            (0, 17)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the sheet that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("glosses", nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--size", type=int, default=176)
     options = parser.parse_args(arguments)
-    from stable_signer.slp_moe.lexicon import Lexicon
-
     lexicon = Lexicon.load()
     renderer = Renderer(options.size)
     rows = []
     for gloss in options.glosses:
         proto = lexicon.prototype(gloss)
         marks = None
-        if options.data is not None and proto.source.startswith("wlasl:"):
-            from build_lexicon import stroke_landmarks  # beside this file
-
-            marks = stroke_landmarks(options.data, lexicon, gloss)
+        if options.data is not None and proto.clip:
+            marks = stroke_landmarks(options.data, proto.clip)
         label = f"{gloss}  {proto.duration:.2f} s\nerr {proto.error:.2f} trk {proto.tracked:.2f}"
         rows.append((label + ("\napprox" if proto.approximate else ""), marks, proto.motion))
     sheet(rows, renderer).save(options.out)

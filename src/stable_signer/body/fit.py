@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +33,9 @@ PALM_LENGTH = 0.1086  # metres, wrist to middle knuckle of the signer that is fi
 FACE17 = (0, 13, 14, 17, 61, 291, 105, 334, 159, 145, 386, 374, 1, 152, 10, 234, 454)
 
 # Degrees of freedom of a limb, in the order of the chain.
-ARM_DOFS = ("clavicle-up", "clavicle-forward", "shoulder-1", "shoulder-2", "shoulder-twist", "elbow", "forearm-turn",
-            "wrist-flexion", "wrist-deviation")
+ARM_DOFS = ("clavicle-up", "clavicle-forward", "shoulder-1", "shoulder-2", "shoulder-twist", "elbow",
+            "forearm-turn", "wrist-flexion", "wrist-deviation")
+ARM_JOINTS = ("clavicle", "shoulder01", "upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
 THUMB_DOFS = ("thumb-side", "thumb-forward", "thumb-twist", "thumb-mcp", "thumb-ip")
 FINGER_DOFS = tuple(f"finger{f}-{d}" for f in range(2, 6) for d in ("spread", "mcp", "pip", "dip"))
 LIMB_DOFS = ARM_DOFS + THUMB_DOFS + FINGER_DOFS
@@ -44,9 +46,9 @@ DOFS = len(LIMB_DOFS)
 class Landmarks:
     """A sequence of MediaPipe Holistic's points in pixels; NaN where nothing was found.
 
-    pose: (T, P, 3) x, y, visibility; P >= 17, the first of the 33. left_hand, right_hand: (T, 21, 3) x, y, z, all in
-    pixels, z growing away from the camera. face: (T, K, 2) with its face-mesh indices face_ids. world: (T, P,
-    3) metres or None. fps: frames a second. Left is the signer's left.
+    pose: (T, P, 3) x, y, visibility; P >= 17, the first of the 33. left_hand, right_hand: (T, 21, 3) x, y,
+    z, all in pixels, z growing away from the camera. face: (T, K, 2) with its face-mesh indices face_ids.
+    world: (T, P, 3) metres or None. fps: frames a second. Left is the signer's left.
     """
 
     pose: np.ndarray
@@ -80,7 +82,7 @@ class Landmarks:
         )
 
     def resampled(self, fps: float = FPS) -> Landmarks:
-        """At another frame rate: averaged over what a frame covers when slower, linear between frames when faster."""
+        """At another frame rate: averaged over what a frame covers when slower, linear in between."""
         if abs(self.fps - fps) < 1e-3:
             return self
         count = max(1, round(len(self) / self.fps * fps))
@@ -148,7 +150,7 @@ class Hinge:
 
 
 class Limb:
-    """The right arm and hand of a signer; a left one is its mirror image (the skeleton is symmetric to 0.5 mm).
+    """The right arm and hand of a signer; a left one is its mirror image (the skeleton is symmetric).
 
     hinges in the order of the chain; low, high: (30,) limits in radians relative to the reference pose;
     points: 23, shoulder, elbow and the 21 points of the hand.
@@ -162,7 +164,7 @@ class Limb:
             place[j] = offsets[j] + (place[parent] if parent >= 0 else 0)
         self._place = place
         at = lambda name: place[body.index[f"{name}.R"]]  # noqa: E731
-        self.joint_names = ("clavicle", "shoulder01", "upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
+        self.joint_names = ARM_JOINTS
         self.base = torch.tensor(place[body.parents[body.index["clavicle.R"]]], dtype=torch.float32)
         hinges, low, high = self._arm(at)
         self.hinges: list[Hinge] = hinges
@@ -230,8 +232,7 @@ class Limb:
         return hinges, low, high
 
     def pose(self, dofs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """dofs (N, 30) -> points (N, 23, 3), hinge axes (N, 32, 3), hinge origins (N, 32, 3), and the world turns of
-        the wrist (N, 3, 3)."""
+        """dofs (N, 30) -> points (N, 23, 3), hinges' axes and origins (N, 32, 3), wrist turns (N, 3, 3)."""
         n = len(dofs)
         offsets, index = self.rest.offsets.to(dofs), self.body.index
         turn = torch.eye(3).to(dofs).expand(n, 3, 3)
@@ -264,7 +265,8 @@ class Limb:
         order = ["upperarm01", "lowerarm01", "wrist"]
         for f in range(1, 6):
             order += [f"finger{f}-1", f"finger{f}-2", f"finger{f}-3", f"tip{f}"]
-        return (torch.stack([points[p] for p in order], 1), torch.stack(axes, 1), torch.stack(origins, 1), wrist_turn)
+        placed = torch.stack([points[p] for p in order], 1)
+        return placed, torch.stack(axes, 1), torch.stack(origins, 1), wrist_turn
 
     def jacobian(self, points: Tensor, axes: Tensor, origins: Tensor) -> Tensor:
         """Of the points by the degrees of freedom: (N, 23, 3, 30)."""
@@ -319,12 +321,35 @@ def _hinge_rotation(hinge: Hinge, angle: Tensor) -> Tensor:
 # From pixels to targets on our body
 # ----------------------------------------------------------------------------------------------------
 
+# Metres: a wrist above this height may be signing; at rest in the lap it is at 0.27 to 0.30.
+_SIGNING_SPACE = 0.305
+_READY = 0.325  # a clip that begins with the wrist above this begins with the sign
 _PALM_BONES = ((0, 5), (0, 9), (0, 13), (0, 17), (5, 9), (9, 13), (13, 17), (5, 17))
+# Length of our hand's segments over MediaPipe's, both relative to the palm, by the point at the far end
+# (10,059 frames with the palm flat to the picture). Our rig's knuckles lie farther out: its first phalanges
+# are short.
+_SEGMENTS = {
+    1: 0.95, 2: 0.66, 3: 1.0, 4: 1.0, 6: 0.55, 7: 0.80, 8: 1.1, 10: 0.69, 11: 0.92, 12: 1.02,
+    14: 0.66, 15: 0.89, 16: 1.15, 18: 0.59, 19: 0.70, 20: 1.0,
+}
+# Metres: the length of a forearm across the picture, brought to our shoulders; ours is shorter.
+FOREARM_SEEN = 0.265
 # MediaPipe's shoulder points lie inside and above our shoulder joints: beside the median face, upper arm and
 # chin of 507 signers they are 12% closer together and 3.5 cm higher.
 _SHOULDERS_SEEN, _SHOULDERS_ABOVE = 0.88, 0.035
 CAMERA_DISTANCE = 2.5  # metres; what a hand that is nearer to the camera than the body is magnified by
 _HAND_OF_SHOULDERS = (0.25, 0.37)  # palm length over the width between the shoulder joints, plausible range
+
+
+@dataclass(frozen=True)
+class KnownHandshape:
+    """A handshape to draw the fingers to: (21,) radians, the last of `LIMB_DOFS`; does the sign change it."""
+
+    dofs: np.ndarray
+    changes: bool = False
+
+
+Handshape = KnownHandshape | None
 
 
 @dataclass
@@ -347,12 +372,14 @@ class Targets:
     """One clip's targets: right and left limb, head rotation vectors (T, 3) and face actions (T, 52).
 
     touches: where the hand is known to touch the body, "head" or "body", "" for nowhere, None if not known.
+    handshapes: of the right and the left hand where known.
     """
 
     sides: tuple[SideTargets, SideTargets]
     head: np.ndarray
     face: np.ndarray
     touches: str | None = None
+    handshapes: tuple[Handshape, Handshape] = (None, None)
 
     def __len__(self) -> int:
         return len(self.head)
@@ -363,11 +390,11 @@ class Targets:
             SideTargets(s.points[frames], s.weight[frames], s.relative[frames], s.found[frames],
             s.raised[frames]) for s in self.sides
         )
-        return Targets((sides[0], sides[1]), self.head[frames], self.face[frames], self.touches)
+        return replace(self, sides=(sides[0], sides[1]), head=self.head[frames], face=self.face[frames])
 
 
 class Fitter:
-    """Everything about the fitted body that does not depend on the clip: limb, face, front surface, hand template."""
+    """Everything about the fitted body that does not depend on the clip: limb, face, surface, lengths."""
 
     def __init__(self, body: Body | None = None, signer: str | None = None) -> None:
         self.body = body or Body.load()
@@ -395,11 +422,12 @@ class Fitter:
             raise StableSignerError("the landmarks have no frames: give at least one")
         shoulders = marks.pose[:, [12, 11], :2]
         if marks.pose.shape[1] < 17 or not np.isfinite(shoulders).all(axis=(1, 2)).any():
-            raise StableSignerError("there is no person in the landmarks (no shoulders found): use another take")
+            raise StableSignerError("there is no person in the landmarks (no shoulders): use another take")
         if not (np.isfinite(marks.left_hand).any() or np.isfinite(marks.right_hand).any()):
-            raise StableSignerError("there are no hands in the landmarks: use a take where the hands are seen")
+            raise StableSignerError("there are no hands in the landmarks: use a take that shows them")
         marks = marks.resampled()
         warp = _Warp(self, marks)
+        marks = _own_hands(marks, warp.palm_px)
         world = marks.world if marks.world is not None else np.full((*marks.pose.shape[:2], 3), np.nan)
         sides = (self._side(marks, world, warp, "R"), self._side(marks, world, warp, "L"))
         head, face = self._head_and_face(marks, warp)
@@ -431,14 +459,14 @@ class Fitter:
         shape = filled * warp.hand_scale  # metres
         shape[..., 1] *= -1  # pixels run down
         shape = shape[..., [0, 2, 1]]  # x, depth, z
-        shape = self._deepen(shape)
+        shape = _resize(self._deepen(shape))
         near = 1 + (depth - self.shoulder[1]) / CAMERA_DISTANCE  # < 1 in front of the shoulders
-        # Our hands are larger beside the body than most signers': put the middle of the hand where theirs is.
-        middle = root + filled[:, :, :2].mean(1)
+        # Our palm is larger beside the body than most signers': put the middle of the palm where theirs is.
+        middle = root + filled[:, [0, 5, 9, 13, 17], :2].mean(1)
         middle_xz = warp(middle, near)
         shape_xz = shape[..., [0, 2]]
         points = np.full((frames, 23, 3), np.nan)
-        offset = middle_xz - shape_xz.mean(1)
+        offset = middle_xz - shape_xz[:, [0, 5, 9, 13, 17]].mean(1)
         points[:, 2:, 0] = offset[:, :1] + shape_xz[..., 0]
         points[:, 2:, 2] = offset[:, 1:] + shape_xz[..., 1]
         points[:, 2:, 1] = depth[:, None] + shape[..., 1]
@@ -446,7 +474,12 @@ class Fitter:
         seen_shoulder = warp(_fill(pose[:, shoulder, :2]), np.ones(frames))
         usual = self.shoulder[[0, 2]] * [1.0 if side == "R" else -1.0, 1.0]
         shift = usual - np.nanmedian(seen_shoulder, axis=0)
-        points[:, 1, [0, 2]] = warp(_fill(pose[:, elbow, :2]), near_elbow) + 0.5 * shift
+        # The elbow: between where the upper arm and where the forearm, each as long as ours, would put it.
+        seen_elbow = warp(_fill(pose[:, elbow, :2]), near_elbow)
+        fore = seen_elbow - points[:, 2, [0, 2]]
+        longest = np.nanpercentile(np.linalg.norm(fore, axis=1), 95) if np.isfinite(fore).any() else 0.0
+        ratio = self.fore / max(FOREARM_SEEN, float(longest))
+        points[:, 1, [0, 2]] = 0.5 * (seen_elbow + 0.5 * shift) + 0.5 * (points[:, 2, [0, 2]] + fore * ratio)
         points[:, 1, 1] = elbow_depth
         points[:, 0, [0, 2]] = seen_shoulder + shift
         points[:, 0, 1] = self.shoulder[1]
@@ -469,7 +502,7 @@ class Fitter:
     def _raised(self, wrist: np.ndarray, found: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Is the hand in signing space: above the waist, and found nearby in time."""
         near = np.convolve(found.astype(float), np.ones(9), "same") > 0
-        return (wrist[:, 2] > 0.245) & near
+        return (wrist[:, 2] > _SIGNING_SPACE) & near
 
     def _wrist_depth(self, world: np.ndarray, shoulder: int, joint: int) -> np.ndarray:
         """Depth (T,) of a joint from MediaPipe's world points, smoothed hard: they are noisy."""
@@ -534,7 +567,7 @@ class Fitter:
         return np.asarray(np.clip(0.8 * (rotation - np.median(ends, axis=0)), -0.45, 0.45))
 
     def _face_actions(self, track: np.ndarray, row: dict[int, int], warp: _Warp) -> np.ndarray:
-        """(T, 52) actions from distances in the face, each against its usual value in the clip, and modest."""
+        """(T, 52) actions from distances in the face, each against its usual value in the clip; modest."""
         at = {i: track[:, k] * warp.face_scale for i, k in row.items()}  # metres on our face
         size = np.linalg.norm(at[159] + at[145] - at[386] - at[374], axis=1) / 2
         size = size / np.maximum(np.median(size), 1e-6)
@@ -580,11 +613,11 @@ class _Warp:
         self.shift = self.shift - centre  # slow sway of the body
         width = float(np.nanmedian(np.linalg.norm(right - left, axis=1)))
         if not width > 2:
-            raise StableSignerError("the shoulders in the landmarks are on one spot: use a take from the front")
+            raise StableSignerError("the landmarks' shoulders are on one spot: use a take from the front")
         full = 2 * abs(fitter.shoulder[0]) * _SHOULDERS_SEEN
         self.centre = centre
         self.torso_scale = full / width
-        heights = self._face_heights(marks, fitter)
+        heights = self._face_heights(marks)
         shoulder_z = fitter.shoulder[2] + _SHOULDERS_ABOVE
         model = fitter.neutral_face
         if heights is None:  # no face: keep the torso's scale
@@ -606,7 +639,8 @@ class _Warp:
         self.shoulder_z = shoulder_z
         self.chin_z = model[152][2]
         # Size of the hand: the longest the palm is ever seen, within what is plausible beside the shoulders.
-        lengths = [np.linalg.norm((h[:, 9] - h[:, 0])[:, :2], axis=1) for h in (marks.right_hand, marks.left_hand)]
+        hands = (marks.right_hand, marks.left_hand)
+        lengths = [np.linalg.norm((h[:, 9] - h[:, 0])[:, :2], axis=1) for h in hands]
         known = np.concatenate(lengths).astype(float)
         known = known[np.isfinite(known)] / width
         longest = float(np.percentile(known, 92)) if len(known) else 0.31
@@ -614,7 +648,7 @@ class _Warp:
         self.hand_scale = fitter.palm_length / self.palm_px
 
     @staticmethod
-    def _face_heights(marks: Landmarks, fitter: Fitter) -> tuple[float, float, float, float, float, float] | None:
+    def _face_heights(marks: Landmarks) -> tuple[float, float, float, float, float, float] | None:
         row = {i: k for k, i in enumerate(marks.face_ids)}
         if not {10, 152, 234, 454, 13, 14, 159, 145, 386, 374}.issubset(row) or not len(marks.face):
             return None
@@ -625,11 +659,12 @@ class _Warp:
         eyes = np.mean([median[row[i], 1] for i in (159, 145, 386, 374)])
         mouth = np.mean([median[row[i], 1] for i in (13, 14)])
         face_x = 0.5 * (median[row[234], 0] + median[row[454], 0])
-        return (float(median[row[10], 1]), float(eyes), float(mouth), float(median[row[152], 1]), float(face_x),
-                float(median[row[454], 0] - median[row[234], 0]))
+        top, chin = float(median[row[10], 1]), float(median[row[152], 1])
+        width = float(median[row[454], 0] - median[row[234], 0])
+        return top, float(eyes), float(mouth), chin, float(face_x), width
 
     def __call__(self, pixels: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """(T, 2) pixels -> (T, 2) metres x, z; near (T,) is the distance to the camera over the shoulders'."""
+        """(T, 2) pixels -> (T, 2) metres x, z; near (T,): distance to the camera over the shoulders'."""
         p = pixels - self.shift
         z = self._height(p[:, 1])
         part = np.clip((z - self.shoulder_z) / (self.chin_z - self.shoulder_z), 0, 1)
@@ -663,7 +698,8 @@ class FrontSurface:
 
     def __init__(self, body: Body, rest: RestPose) -> None:
         arrays = body.arrays
-        arm = np.array([any(k in n for k in ("arm", "wrist", "finger", "metacarpal", "shoulder")) for n in body.joints])
+        limb = ("arm", "wrist", "finger", "metacarpal", "shoulder")
+        arm = np.array([any(k in name for k in limb) for name in body.joints])
         own = (arrays["skin_weights"] * arm[arrays["skin_joints"]]).sum(1) < 0.35
         vertices = rest.vertices.numpy().astype(float)
         triangles = arrays["triangles"]
@@ -699,6 +735,29 @@ class FrontSurface:
         return torch.where(inside, value, torch.full_like(value, 9.0))
 
 
+def _own_hands(marks: Landmarks, palm: float) -> Landmarks:
+    """Give a hand that was found at the other arm's wrist to that arm, if that arm has none."""
+    right, left = marks.right_hand.copy(), marks.left_hand.copy()
+    wrists = {"R": marks.pose[:, 16, :2], "L": marks.pose[:, 15, :2]}
+    for mine, other, own, far in ((right, left, "R", "L"), (left, right, "L", "R")):
+        with np.errstate(invalid="ignore"):
+            near = np.linalg.norm(mine[:, 0, :2] - wrists[far], axis=1) / palm
+            away = np.linalg.norm(mine[:, 0, :2] - wrists[own], axis=1) / palm
+            move = (away > 1.2) & (near < 0.6) & ~np.isfinite(other[:, 0, 0])
+        other[move] = mine[move]
+        mine[move] = np.nan
+    return replace(marks, right_hand=right, left_hand=left)
+
+
+def _resize(shape: np.ndarray) -> np.ndarray:
+    """Give a hand (T, 21, 3) our proportions, keeping the direction of every segment."""
+    out = shape.copy()
+    for point, factor in _SEGMENTS.items():
+        before = 0 if point == 1 else point - 1
+        out[:, point] = out[:, before] + factor * (shape[:, point] - shape[:, before])
+    return out
+
+
 def _rotvec(vectors: np.ndarray) -> np.ndarray:
     return axis_angle_to_matrix(torch.from_numpy(np.asarray(vectors, dtype=np.float64))).numpy()
 
@@ -725,7 +784,7 @@ def _roughness(frames: int) -> np.ndarray:
 
 
 def smooth_rows(track: np.ndarray, weight: np.ndarray, stiffness: float) -> np.ndarray:
-    """Whittaker smoother: minimises sum of weight (x - track)² + stiffness × second difference². (T, C), (T,)."""
+    """Whittaker smoother: minimises weight (x - track)² + stiffness × second difference². (T, C), (T,)."""
     a = np.diag(np.maximum(weight, 1e-4)) + stiffness * _roughness(len(track))
     return np.asarray(np.linalg.solve(a, np.maximum(weight, 1e-4)[:, None] * track))
 
@@ -740,16 +799,20 @@ _SIGMA_PICTURE, _SIGMA_RELATIVE, _SIGMA_DEPTH = 0.006, 0.018, 0.06
 _SIGMA_ELBOW, _SIGMA_ELBOW_DEPTH, _SIGMA_SHOULDER = 0.016, 0.12, 0.03
 _SIGMA_SKIN = 0.004
 _OUTLIER = 0.035  # metres, in the last rounds
-_PRIOR_SIGMA = np.array([0.10, 0.12, 3.0, 3.0, 0.9, 3.0, 1.0, 0.5, 0.22, 0.4, 0.4, 0.2, 0.45, 0.5] + [0.16, 0.9, 1.0, 0.9] * 4)
+_PRIOR_SIGMA = np.array([0.2, 0.25, 3.0, 3.0, 0.9, 3.0, 1.0, 0.35, 0.16, 0.4, 0.4, 0.2, 0.45, 0.5]
+                        + [0.16, 0.9, 1.0, 0.9] * 4)
 _PRIOR_MEAN = np.array([0.0, 0.0, 0, 0, 0, 0.5, 0, -0.05, 0, 0, 0, 0, 0, 0.1] + [0.0, 0.2, 0.25, 0.15] * 4)
 _FINGERTIP_SHARE = 0.6  # of the middle joint's bend that the last joint follows
 _SIGMA_FINGERTIP = 0.15
 # How far each of the hand's points lies inside the skin, metres: wrist, then thumb and fingers outward.
 _FLESH = torch.tensor([0.018] + [0.014, 0.011, 0.009, 0.005] + [0.012, 0.009, 0.008, 0.005] * 4)
 _TOUCH = 0.016  # two fingers' joints may not come nearer
-_ARM_ONLY = len(ARM_DOFS)
+_ARM_ONLY, _HAND_ONLY = (0, len(ARM_DOFS)), (len(ARM_DOFS), DOFS)
 _PALM_ONLY = torch.zeros(23)
 _PALM_ONLY[[0, 1, 2, 2 + 1, 2 + 5, 2 + 9, 2 + 13, 2 + 17]] = 1.0
+
+
+_Span = tuple[int, int]
 
 
 @dataclass
@@ -763,11 +826,24 @@ class _Problem:
     calm: Tensor  # (N, 30) smoothed trajectory
     pull: float  # 1 / sigma² towards it
     depth_sigma: Tensor  # (N,)
+    usual: Tensor  # (N, 30) radians: where each degree of freedom is drawn to
+    precision: Tensor  # (N, 30) 1 / sigma² of that
     outlier: float = 0.15  # metres: beyond this a point counts less and less
 
     def part(self, rows: slice) -> _Problem:
-        return _Problem(self.target[rows], self.weight[rows], self.relative[rows], self.other[rows], self.calm[rows],
-                        self.pull, self.depth_sigma[rows], self.outlier)
+        """Some of the frames."""
+        return _Problem(
+            self.target[rows], self.weight[rows], self.relative[rows], self.other[rows], self.calm[rows],
+            self.pull, self.depth_sigma[rows], self.usual[rows], self.precision[rows], self.outlier)
+
+    @staticmethod
+    def of(target: Tensor, weight: Tensor, relative: Tensor, depth_sigma: float = _SIGMA_DEPTH) -> _Problem:
+        """Without neighbours, with the usual priors."""
+        n = len(target)
+        return _Problem(
+            target, weight, relative, torch.full((n, 21, 3), 50.0), torch.zeros(n, DOFS), 0.0,
+            torch.full((n,), depth_sigma), torch.from_numpy(_PRIOR_MEAN).float().expand(n, DOFS).clone(),
+            torch.from_numpy(1 / _PRIOR_SIGMA**2).float().expand(n, DOFS).clone())
 
 
 def _residuals(
@@ -792,11 +868,13 @@ def _residuals(
     # the skin of head and torso
     hand = points[:, 2:]
     skin = fitter.surface.depth(hand) - _FLESH.to(points)
-    skin_error = torch.where(skin < 5, torch.clamp(hand[..., 1] - skin, min=0, max=0.06), torch.zeros_like(skin))
+    inside = torch.clamp(hand[..., 1] - skin, min=0, max=0.06)
+    skin_error = torch.where(skin < 5, inside, torch.zeros_like(skin))
     skin_weight = torch.full_like(skin_error, 1 / _SIGMA_SKIN**2)
-    cost = (w * error**2).sum((1, 2)) + (rel_weight * rel_error**2).sum(1) + (skin_weight * skin_error**2).sum(1)
-    prior = (dofs - torch.from_numpy(_PRIOR_MEAN).to(dofs)) / torch.from_numpy(_PRIOR_SIGMA).to(dofs)
-    cost = cost + (prior**2).sum(1) + problem.pull * ((dofs - problem.calm) ** 2).sum(1)
+    cost = (w * error**2).sum((1, 2)) + (rel_weight * rel_error**2).sum(1)
+    cost = cost + (skin_weight * skin_error**2).sum(1)
+    cost = cost + (problem.precision * (dofs - problem.usual) ** 2).sum(1)
+    cost = cost + problem.pull * ((dofs - problem.calm) ** 2).sum(1)
     tip = dofs[:, 17::4] - _FINGERTIP_SHARE * dofs[:, 16::4]
     cost = cost + (tip**2).sum(1) / _SIGMA_FINGERTIP**2
     return cost, [(w, error), (rel_weight, rel_error), (skin_weight, -skin_error)]
@@ -804,15 +882,17 @@ def _residuals(
 
 def _system(
     fitter: Fitter, problem: _Problem, dofs: Tensor, state: tuple[Tensor, Tensor, Tensor, Tensor],
-    rows: list[tuple[Tensor, Tensor]]
+    rows: list[tuple[Tensor, Tensor]], free: _Span
 ) -> tuple[Tensor, Tensor]:
-    """Normal matrix (N, 30, 30) and right-hand side (N, 30) of the Gauss-Newton step."""
+    """Normal matrix (N, D, D) and right side (N, D) of the step in the D free degrees of freedom."""
     points, axes, origins, _ = state
     n = len(points)
-    jac = fitter.limb.jacobian(points, axes, origins)  # (N, 23, 3, 30)
+    moving = slice(*free)
+    jac = fitter.limb.jacobian(points, axes, origins)[..., moving]  # (N, 23, 3, D)
+    width = jac.shape[-1]
     rel = jac[:, 3:, 1] - jac[:, 2:3, 1]
     skin = jac[:, 2:, 1]
-    stack = torch.cat([jac.reshape(n, 69, DOFS), rel, skin], 1)
+    stack = torch.cat([jac.reshape(n, 69, width), rel, skin], 1)
     weight = torch.cat([rows[0][0].reshape(n, 69), rows[1][0], rows[2][0] * (rows[2][1] < 0)], 1)
     error = torch.cat([rows[0][1].reshape(n, 69), rows[1][1], rows[2][1]], 1)
     left = stack.transpose(1, 2) * weight[:, None]
@@ -825,19 +905,22 @@ def _system(
     d = distance.gather(2, nearest[..., None])[..., 0]
     push = torch.clamp(_TOUCH - d, min=0)
     if bool((push > 0).any()):
-        way = gap.gather(2, nearest[..., None, None].expand(-1, -1, 1, 3))[:, :, 0] / d.clamp(min=1e-4)[..., None]
+        way = gap.gather(2, nearest[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
+        way = way / d.clamp(min=1e-4)[..., None]
         row = (way[..., None, :] @ jac[:, 2:])[:, :, 0]  # (N, 21, 30)
         hit = (push > 0) / (2 * _SIGMA_SKIN) ** 2
         normal = normal + (row.transpose(1, 2) * hit[:, None]) @ row
         right = right + ((row.transpose(1, 2) * hit[:, None]) @ push[..., None])[..., 0]
-    precision = torch.from_numpy(1 / _PRIOR_SIGMA**2).to(dofs)
-    diagonal = precision + problem.pull
-    right = right + precision * (torch.from_numpy(_PRIOR_MEAN).to(dofs) - dofs) + problem.pull * (problem.calm - dofs)
-    normal = normal + torch.diag_embed(diagonal.expand(n, DOFS))
+    drawn = problem.precision * (problem.usual - dofs) + problem.pull * (problem.calm - dofs)
+    right = right + drawn[:, moving]
+    normal = normal + torch.diag_embed((problem.precision + problem.pull)[:, moving])
+    if free == _ARM_ONLY:
+        return normal, right
     p = 1 / _SIGMA_FINGERTIP**2
-    for f in range(4):
-        m, t = 16 + 4 * f, 17 + 4 * f
-        miss = dofs[:, t] - _FINGERTIP_SHARE * dofs[:, m]
+    for m in range(16, DOFS, 4):  # the middle joint of each finger; the last one follows it
+        miss = dofs[:, m + 1] - _FINGERTIP_SHARE * dofs[:, m]
+        m = m - free[0]
+        t = m + 1
         normal[:, t, t] += p
         normal[:, m, m] += p * _FINGERTIP_SHARE**2
         normal[:, t, m] -= p * _FINGERTIP_SHARE
@@ -847,30 +930,35 @@ def _system(
     return normal, right
 
 
-def _minimise(fitter: Fitter, problem: _Problem, dofs: Tensor, steps: int, active: int = DOFS) -> Tensor:
-    """Levenberg-Marquardt, each frame with its own damping; the first `active` degrees of freedom move."""
+def _minimise(
+    fitter: Fitter, problem: _Problem, dofs: Tensor, steps: int, free: _Span = (0, DOFS)
+) -> Tensor:
+    """Levenberg-Marquardt, each frame with its own damping; degrees of freedom free[0] to free[1] move."""
     out = []
     for start in range(0, len(dofs), 2048):
         rows = slice(start, start + 2048)
-        out.append(_minimise_chunk(fitter, problem.part(rows), dofs[rows], steps, active))
+        out.append(_minimise_chunk(fitter, problem.part(rows), dofs[rows], steps, free))
     return torch.cat(out)
 
 
-def _minimise_chunk(fitter: Fitter, problem: _Problem, dofs: Tensor, steps: int, active: int) -> Tensor:
+def _minimise_chunk(fitter: Fitter, problem: _Problem, dofs: Tensor, steps: int, free: _Span) -> Tensor:
     low, high = fitter.limb.low.to(dofs), fitter.limb.high.to(dofs)
+    moving = slice(*free)
     damping = torch.full((len(dofs),), 1e-2)
     state = fitter.limb.pose(dofs)
     cost, rows = _residuals(fitter, problem, dofs, state[0])
     for _ in range(steps):
-        normal, right = _system(fitter, problem, dofs, state, rows)
+        normal, right = _system(fitter, problem, dofs, state, rows, free)
         # a degree of freedom at its limit that is pushed further out is held there
-        stuck = ((dofs <= low + 1e-6) & (right < 0)) | ((dofs >= high - 1e-6) & (right > 0))
-        free = (~stuck).to(dofs)
-        free[:, active:] = 0
-        normal = normal * free[:, :, None] * free[:, None]
+        lowest, highest = (dofs <= low + 1e-6)[:, moving], (dofs >= high - 1e-6)[:, moving]
+        stuck = (lowest & (right < 0)) | (highest & (right > 0))
+        loose = (~stuck).to(dofs)
+        normal = normal * loose[:, :, None] * loose[:, None]
         diagonal = torch.diagonal(normal, dim1=1, dim2=2)
-        ridge = damping[:, None] * diagonal + (1 - free) + 1e-3
-        step = torch.linalg.solve(normal + torch.diag_embed(ridge), (right * free)[..., None])[..., 0]
+        ridge = damping[:, None] * diagonal + (1 - loose) + 1e-3
+        step = torch.zeros_like(dofs)
+        step[:, moving] = torch.linalg.solve(
+            normal + torch.diag_embed(ridge), (right * loose)[..., None])[..., 0]
         step = step * torch.clamp(0.6 / step.abs().amax(1, keepdim=True).clamp(min=1e-9), max=1.0)
         trial = torch.clamp(dofs + step, low, high)
         trial_state = fitter.limb.pose(trial)
@@ -888,10 +976,6 @@ def _pick(mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
 
-# A relaxed arm at the side, palm to the thigh: for a limb that does not sign.
-REST_DOFS = np.zeros(DOFS)
-
-
 def solve(fitter: Fitter, clips: Sequence[Targets]) -> list[np.ndarray]:
     """Degrees of freedom (T, 2, 30) of every clip: right and left limb. A limb that is never raised rests."""
     spans: list[tuple[int, int, slice]] = []
@@ -901,15 +985,14 @@ def solve(fitter: Fitter, clips: Sequence[Targets]) -> list[np.ndarray]:
             if clip.sides[s].raised.any():
                 spans.append((c, s, slice(at, at + len(clip))))
                 at += len(clip)
-    results = [np.tile(rest_dofs(fitter), (len(clip), 2, 1)) for clip in clips]
+    results = [np.tile(REST_DOFS, (len(clip), 2, 1)) for clip in clips]
     if not spans:
         return results
     sides = [clips[c].sides[s] for c, s, _ in spans]
     target = torch.from_numpy(np.concatenate([s.points for s in sides])).float()
     weight = torch.from_numpy(np.concatenate([s.weight for s in sides])).float()
     relative = torch.from_numpy(np.concatenate([s.relative for s in sides])).float()
-    problem = _Problem(target, weight, relative, torch.full((at, 21, 3), 50.0), torch.zeros(at, DOFS), 0.0,
-                       torch.full((at,), _SIGMA_DEPTH))
+    problem = _Problem.of(target, weight, relative)
     trust = [np.where(s.found, 1.0, 0.08) for s in sides]
     smoothers = [_smoother(t, 0.35) for t in trust]
 
@@ -923,20 +1006,23 @@ def solve(fitter: Fitter, clips: Sequence[Targets]) -> list[np.ndarray]:
     dofs = torch.clamp(dofs, fitter.limb.low, fitter.limb.high)
     # First the arm by elbow, wrist and palm: fingers that are not bent yet would pull the palm astray.
     problem.weight = weight * _PALM_ONLY
-    dofs = _minimise(fitter, problem, dofs, 12, _ARM_ONLY)
+    dofs = _minimise(fitter, problem, dofs, 11, _ARM_ONLY)
     problem.weight = weight
-    dofs = _minimise(fitter, problem, dofs, 8)
+    dofs = _minimise(fitter, problem, dofs, 7)
+    known = [(clips[c].handshapes[s], span) for c, s, span in spans]
+    dofs = _know_handshapes(fitter, problem, dofs, known)
     move = _touch(fitter, problem, dofs, [(clips[c].touches, span) for c, _, span in spans])
     for _ in range(4):  # little by little, or the arm may jump to a wrong bend
-        problem.target[:, 2, 1] += move / 4
+        problem.target[:, 2:, 1] += move[:, None] / 4
         problem.target[:, 1, 1] += 0.7 * move / 4
-        dofs = _minimise(fitter, problem, dofs, 4)
+        dofs = _minimise(fitter, problem, dofs, 3)
     problem.outlier = _OUTLIER
-    for pull, steps in ((2.0, 6), (8.0, 4), (20.0, 4), (30.0, 3)):
+    for pull, steps in ((3.0, 5), (12.0, 4), (30.0, 3)):
         problem.calm, problem.pull = calm(dofs), pull
         points = _points(fitter, dofs)
         problem.other = _other_hands(points, spans)
-        problem.target[:, 2, 1] = _meet(points, problem.target[:, 2, 1], spans)
+        met = _meet(points, problem.target[:, 2, 1], spans)
+        problem.target[:, 2:, 1] += (met - problem.target[:, 2, 1])[:, None]
         dofs = _minimise(fitter, problem, dofs, steps)
     dofs = calm(dofs)
     for c, s, span in spans:
@@ -944,7 +1030,74 @@ def solve(fitter: Fitter, clips: Sequence[Targets]) -> list[np.ndarray]:
     return results
 
 
+_BENDS = [15, 16, 19, 20, 23, 24, 27, 28]  # first and middle joints of the four fingers
+_HANDSHAPE_SIGMA = np.array([0.16, 0.16, 0.10, 0.18, 0.18] + [0.07, 0.12, 0.14, 0.14] * 4)
+_FAR = 0.6  # radians, on average over the bends: the fingers are in another shape at this moment
+
+
+def _know_handshapes(
+    fitter: Fitter, problem: _Problem, dofs: Tensor, known: Sequence[tuple[Handshape, slice]]
+) -> Tensor:
+    """Draw the fingers to handshapes that are known, where what was seen does not speak against it.
+
+    A finger that points at the camera, or a fist seen end on, hardly shows how it is bent. If the points are
+    clearly farther off with the handshape than without, the clip shows another variant of the sign, and it is
+    let go.
+    """
+    before = _miss(problem, _points(fitter, dofs))
+    usual, precision = problem.usual.clone(), problem.precision.clone()
+    for shape, span in known:
+        if shape is not None:
+            _draw_to(problem, dofs[span], shape, span)
+    drawn = _minimise(fitter, problem, dofs, 7, _HAND_ONLY)
+    after = _miss(problem, _points(fitter, drawn))
+    for shape, span in known:
+        if shape is None or float(after[span].median()) <= 1.25 * float(before[span].median()) + 0.0025:
+            continue
+        problem.usual[span], problem.precision[span], drawn[span] = usual[span], precision[span], dofs[span]
+    return drawn
+
+
+def _miss(problem: _Problem, points: Tensor) -> Tensor:
+    """(N,) mean distance in the picture of the hand's points from their targets, metres."""
+    return (points - problem.target)[:, 2:, [0, 2]].norm(dim=-1).mean(1)
+
+
+def _draw_to(problem: _Problem, dofs: Tensor, shape: KnownHandshape, span: slice) -> None:
+    known = torch.from_numpy(shape.dofs).float()
+    share = torch.ones(len(dofs))
+    if shape.changes:  # only while the hand is in it
+        apart = (dofs[:, _BENDS] - known[[b - _HAND_ONLY[0] for b in _BENDS]]).abs().mean(1)  # (T,)
+        share = torch.exp(-((apart / _FAR) ** 2))
+    fingers = slice(*_HAND_ONLY)
+    before = problem.precision[span, fingers]
+    added = share[:, None] * torch.from_numpy(1 / _HANDSHAPE_SIGMA**2).float()
+    problem.usual[span, fingers] = (before * problem.usual[span, fingers] + added * known) / (before + added)
+    problem.precision[span, fingers] = before + added
+
+
+def fingers_of(fitter: Fitter, hand: np.ndarray) -> np.ndarray:
+    """(21,) degrees of freedom of the fingers whose points are nearest to hand (21, 3), a right hand in the
+    reference pose, metres."""
+    target = torch.zeros(1, 23, 3)
+    target[0, 2:] = torch.from_numpy(hand).float()
+    weight = torch.zeros(1, 23)
+    weight[0, 2:] = 1
+    problem = _Problem.of(target, weight, torch.full((1,), 9.0))
+    problem.precision *= 0.05
+    dofs = torch.zeros(1, DOFS)
+    for bend in (0.3, 0.9):  # from a flat hand and from a closed one: keep the nearer
+        start = torch.zeros(1, DOFS)
+        start[0, _BENDS] = bend
+        start = torch.clamp(start, fitter.limb.low, fitter.limb.high)
+        found = _minimise(fitter, problem, start, 60, _HAND_ONLY)
+        miss = [(fitter.limb.pose(d)[0][0, 2:] - target[0, 2:]).norm(dim=1).mean() for d in (found, dofs)]
+        dofs = found if miss[0] < miss[1] else dofs
+    return np.asarray(dofs[0, _HAND_ONLY[0] :].numpy(), dtype=float)
+
+
 _Touching = tuple[str | None, slice]
+_TOUCH_REACH, _SIGMA_TOUCH = 0.24, 0.05  # metres
 _NECK = 0.665  # metres: above this is the head
 _LIKELY = 0.6  # of the gap is closed where a hand is before the head and it is not known whether it touches
 
@@ -968,7 +1121,7 @@ def _touch(fitter: Fitter, problem: _Problem, dofs: Tensor, spans: Sequence[_Tou
         if touches == "":
             continue
         near = body[span] if touches == "body" else head[span]
-        if touches and not bool((near < 1).any()):  # seen elsewhere than where it should touch: take what there is
+        if touches and not bool((near < 1).any()):  # not seen where it should touch: take what there is
             near = torch.minimum(head, body)[span]
         over = near[near < 1]
         if len(over) < (1 if touches else 4):
@@ -976,9 +1129,9 @@ def _touch(fitter: Fitter, problem: _Problem, dofs: Tensor, spans: Sequence[_Tou
         move = float(torch.quantile(over, 0.08)) * (1.0 if touches else _LIKELY)
         if move <= 0:
             continue
-        move = min(move, 0.24)
+        move = min(move, _TOUCH_REACH)
         moves[span] = move
-        problem.depth_sigma[span] = 0.05
+        problem.depth_sigma[span] = _SIGMA_TOUCH
     return moves
 
 
@@ -1032,23 +1185,9 @@ def _smoother(weight: np.ndarray, stiffness: float) -> Tensor:
     return torch.from_numpy(np.linalg.solve(np.diag(w) + stiffness * _roughness(len(w)), np.diag(w))).float()
 
 
-@lru_cache(maxsize=4)
-def rest_dofs(fitter: Fitter) -> np.ndarray:
-    """(30,) a relaxed arm hanging at the side, palm to the thigh, fingers a little bent."""
-    target = torch.zeros(1, 23, 3)
-    shoulder = torch.from_numpy(fitter.shoulder).float()
-    target[0, 1] = shoulder + torch.tensor([-0.045, 0.02, -0.265])
-    target[0, 2] = target[0, 1] + torch.tensor([-0.01, -0.05, -0.21])
-    target[0, 3:] = target[0, 2] + torch.tensor([0.0, -0.015, -0.07])
-    weight = torch.zeros(1, 23)
-    weight[0, 1:3] = 1
-    weight[0, [2 + 9, 2 + 13]] = 0.3
-    problem = _Problem(target, weight, torch.zeros(1), torch.full((1, 21, 3), 50.0), torch.zeros(1, DOFS), 0.0,
-                       torch.full((1,), 0.02))
-    start = torch.clamp(torch.from_numpy(_PRIOR_MEAN).float()[None], fitter.limb.low, fitter.limb.high)
-    dofs = _minimise(fitter, problem, start, 40, _ARM_ONLY)[0].numpy()
-    dofs[6] = np.clip(dofs[6], -0.3, 0.3)
-    return np.asarray(dofs, dtype=float)
+# A relaxed arm hanging at the side, the fingers a little bent: for a limb that does not sign.
+REST_DOFS = np.array([-0.084, -0.048, -0.675, 0.039, 0.129, 0.054, 0.279, 0.0, -0.167]
+                     + [0.0, 0.0, 0.0, 0.0, 0.1] + [0.0, 0.2, 0.25, 0.15] * 4)
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -1077,7 +1216,7 @@ def to_motion(fitter: Fitter, dofs: np.ndarray, head: np.ndarray, face: np.ndarr
 
 
 def measure(fitter: Fitter, clip: Targets, dofs: np.ndarray) -> np.ndarray:
-    """(T, 2) mean distance in the picture of the hand's points to their targets, palm lengths; NaN if not found."""
+    """(T, 2) mean distance in the picture of the hands' points to their targets, palms; NaN: not found."""
     out = np.full((len(clip), 2), np.nan)
     for s, side in enumerate(clip.sides):
         if not side.raised.any():
@@ -1096,7 +1235,8 @@ def fit_many(fitter: Fitter, clips: Sequence[Targets]) -> list[FitResult]:
         raised = np.stack([s.raised for s in clip.sides], 1)
         with np.errstate(invalid="ignore"):
             known = np.isfinite(errors) & raised
-            mean = np.where(known.any(1), np.where(known, errors, 0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
+            total = np.where(known, errors, 0).sum(1)
+            mean = np.where(known.any(1), total / np.maximum(known.sum(1), 1), np.nan)
         results.append(FitResult(
             motion=to_motion(fitter, dofs, clip.head, clip.face), dofs=dofs, head=clip.head, face=clip.face,
             error_palms=mean, tracked=np.stack([s.found for s in clip.sides], 1), raised=raised,
@@ -1139,9 +1279,14 @@ def stroke(clip: Targets, fps: float = FPS) -> slice:
     speed = hand_speed(clip, fps)
     height = _height(clip)
     inside = slice(first, last + 1)
-    start = first if first <= 1 and speed[: first + 2].max() < 0.3 else first + _settled(speed[inside], height[inside])
-    end = last
-    if not (last >= len(clip) - 2 and speed[last - 1 :].max() < 0.3):
+    wrist = np.max([np.where(s.raised, s.points[:, 2, 2], -1) for s in clip.sides], axis=0)
+    if first <= 1 and speed[: first + 2].max() < 0.3 and wrist[first] > _READY:
+        start = first  # begins in signing space
+    else:
+        start = first + _settled(speed[inside], height[inside])
+    if last >= len(clip) - 2 and speed[last - 1 :].max() < 0.3 and wrist[last] > _READY:
+        end = last
+    else:
         end = last - _settled(speed[inside][::-1], height[inside][::-1])
     if end - start < 5:  # one swift movement: what is above the middle of its height
         top = height[inside]
@@ -1184,7 +1329,8 @@ def _settled(speed: np.ndarray, height: np.ndarray) -> int:
     for t in range(1, limit):
         peak = max(peak, speed[t - 1])
         falling = speed[t] < 0.45 * peak
-        minimum = t + 1 < limit and speed[t] <= speed[t - 1] and speed[t] < speed[t + 1] and speed[t] < 0.75 * peak
+        lowest = t + 1 < limit and speed[t] <= speed[t - 1] and speed[t] < speed[t + 1]
+        minimum = lowest and speed[t] < 0.75 * peak
         if peak > 0.25 and (falling or minimum):
             if height[t] > 0.62:
                 return t
@@ -1192,7 +1338,7 @@ def _settled(speed: np.ndarray, height: np.ndarray) -> int:
     return fallback
 
 
-def _longest_run(mask: np.ndarray, bridge: int) -> tuple[int, int]:
+def _longest_run(mask: Any, bridge: int) -> tuple[int, int]:
     """First and last index of the longest run of True, gaps up to `bridge` counted as True."""
     on = np.flatnonzero(mask)
     breaks = np.flatnonzero(np.diff(on) > bridge + 1)

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from stable_signer.body.fit import ARM_DOFS, DOFS, Fitter, Limb, default_fitter, rest_dofs, to_motion
+from stable_signer.body.fit import ARM_DOFS, DOFS, REST_DOFS, Fitter, Limb, default_fitter, to_motion
 from stable_signer.body.motion import Motion
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import priors
@@ -109,7 +109,7 @@ class Lexicon:
         folder = resources.files("stable_signer.weights")
         with resources.as_file(folder / "lexicon.safetensors") as file:
             tensors, clips = read(file)
-        with (folder / "glosses.csv").open(encoding="utf-8", newline="") as file:
+        with (folder / "glosses.csv").open(encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["clip"]]
         table = {row["gloss"]: (row["clip"], row["approximate"] == "1") for row in rows}
         return Lexicon(tensors, clips, table)
@@ -176,7 +176,7 @@ def decode(tensors: dict[str, np.ndarray], clip: int, start: int, left_start: in
     """One clip's motion; the left arm of a one-handed sign hangs relaxed."""
     frames = int(tensors["frames"][clip])
     rows = slice(start, start + frames)
-    dofs = np.tile(rest_dofs(fitter), (frames, 2, 1))
+    dofs = np.tile(REST_DOFS, (frames, 2, 1))
     dofs[:, 0] = _expand(tensors["arm_right"][rows], tensors["hand_right"][rows], fitter.limb)
     if tensors["two_handed"][clip]:
         left = slice(left_start, left_start + frames)
@@ -198,7 +198,8 @@ def _expand(arm: np.ndarray, hand: np.ndarray, limb: Limb) -> np.ndarray:
 def _squeeze(dofs: np.ndarray, limb: Limb) -> tuple[np.ndarray, np.ndarray]:
     low, high = limb.low.numpy().astype(float), limb.high.numpy().astype(float)
     unit = np.clip((dofs - low) / (high - low), 0, 1)
-    return np.round(unit[:, :ARM] * 65534 - 32767).astype(np.int16), np.round(unit[:, ARM:] * 255).astype(np.uint8)
+    arm = np.round(unit[:, :ARM] * 65534 - 32767).astype(np.int16)
+    return arm, np.round(unit[:, ARM:] * 255).astype(np.uint8)
 
 
 def write(path: Path, entries: Sequence[Entry], limb: Limb) -> None:
@@ -234,8 +235,10 @@ def write(path: Path, entries: Sequence[Entry], limb: Limb) -> None:
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Tensors and clip names of a lexicon file. Raises StableSignerError if it is missing, broken or of another
-    version."""
+    """Tensors and clip names of a lexicon file.
+
+    Raises StableSignerError if it is missing, broken or of another version.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
