@@ -110,7 +110,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, told: str) -> None:
 
 
 def test_every_item_is_made_once_with_its_sums(tmp_path: Path) -> None:
-    wanted = [replace(i, also=("plan", "captions", "pose")) for i in items(5)]
+    wanted = [replace(i, also=("plan", "captions", "pose", "provenance")) for i in items(5)]
     done = run_batch(wanted, tmp_path / "out", load=load, shard_size=2)
     assert (done.made, done.kept, done.failed) == (5, 0, 0)
     check(tmp_path / "out", wanted)

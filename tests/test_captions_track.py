@@ -20,6 +20,7 @@ from stable_signer.captions_track import Look, Report, fit_cues, make_track, rea
 from stable_signer.captions_track import track as track_module
 from stable_signer.captions_track.track import cut
 from stable_signer.errors import StableSignerError
+from stable_signer.media.sidecar import check_sidecar
 from stable_signer.pipeline import StableSigner
 
 LOOK = Look(signer="maya", style="studio", size=64)
@@ -215,7 +216,10 @@ def test_the_track_keeps_the_captions_times(signer: StableSigner, tmp_path: Path
     glosses = (tmp_path / "t.glosses.vtt").read_text()
     assert glosses.count("-->") == 2 + 8 + 2
     assert glosses.index("GOOD") > glosses.index("00:01:40.200 -->")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.srt", "t.glosses.vtt", "t.mp4"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("a.srt", "t.glosses.vtt", "t.mp4", "t.mp4.provenance.json")
+    ]
+    assert check_sidecar(tmp_path / "t.mp4")["made"]["signer"] == "maya"
     with av.open(str(tmp_path / "t.mp4")) as container:
         assert json.loads(container.metadata["comment"])["synthetic"] is True
 

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="serve")(serve_command)
     app.command(name="captions")(captions_command)
     app.command(name="batch")(batch_command)
+    app.command(name="attest")(attest_command)
 
 
 def serve_command(
@@ -166,7 +167,8 @@ def batch_command(
     attempts: Annotated[int, typer.Option(help="Tries when the fault is not the text's.")] = 3,
     verify: Annotated[bool, typer.Option("--verify", help="Check the sums of videos made before.")] = False,
     also: Annotated[
-        list[str] | None, typer.Option(help="Also write plan, captions or pose beside each; repeatable.")
+        list[str] | None,
+        typer.Option(help="Also write plan, captions, pose or provenance beside each; repeatable."),
     ] = None,
     ending: Annotated[str, typer.Option("--format", help="mp4, webm or gif.")] = "mp4",
     language: Annotated[str, typer.Option(help="Sign language, where a line has none.")] = "ase",
@@ -223,3 +225,31 @@ def batch_command(
         raise StableSignerError(
             f"{done.failed} sentences could not be signed: {output}/failures.jsonl lists them with reasons"
         )
+
+
+def attest_command(
+    video: Annotated[str, typer.Argument(metavar="VIDEO.mp4", help="The video to sign or to check.")],
+    output: Annotated[str | None, typer.Option("--output", "-o", help="The signed video.")] = None,
+    certificate: Annotated[str | None, typer.Option(help="Your certificate and its issuers, PEM.")] = None,
+    key: Annotated[str | None, typer.Option(help="Its private key, PEM (PKCS 8).")] = None,
+    algorithm: Annotated[
+        str, typer.Option(help="es256, es384, es512, ps256, ps384, ps512 or ed25519.")
+    ] = "es256",
+    check: Annotated[bool, typer.Option("--check", help="Print what the video's credentials say.")] = False,
+) -> None:
+    """Sign a video with your own certificate (Content Credentials, C2PA), or check one."""
+    from stable_signer.media.credentials import ENDINGS, attest, credentials
+    from stable_signer.media.files import Outputs
+
+    if check:
+        told = credentials(video)
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        if told["state"] == "Invalid":
+            raise StableSignerError(f"the credentials of {video} do not hold: the video was changed")
+        return
+    if output is None or certificate is None or key is None:
+        raise StableSignerError(
+            "an output, a certificate and a key are needed: give -o, --certificate and --key"
+        )
+    with Outputs() as outputs:
+        attest(video, outputs.claim(output, ENDINGS), certificate, key, algorithm)

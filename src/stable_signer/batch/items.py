@@ -19,7 +19,7 @@ from stable_signer.media.provenance import tool_version
 from stable_signer.media.video import check_fps, check_size
 
 ENDINGS = ("mp4", "webm", "gif")
-SIDES = ("plan", "captions", "pose")
+SIDES = ("plan", "captions", "pose", "provenance")
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _OURS = re.compile(r"manifest|failures", re.IGNORECASE)
 

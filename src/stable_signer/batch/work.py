@@ -14,11 +14,12 @@ from stable_signer.batch.items import Item
 from stable_signer.errors import StableSignerError
 from stable_signer.media.captions import sentence_captions
 from stable_signer.media.files import Outputs
+from stable_signer.media.sidecar import sidecar_path, write_sidecar
 from stable_signer.pipeline import StableSigner
 
 log = logging.getLogger(__name__)
 RECORDS = ".records"
-SUFFIXES = {"plan": ".json", "captions": ".vtt", "pose": ".pose"}
+SUFFIXES = {"plan": ".json", "captions": ".vtt", "pose": ".pose"}  # after the id
 
 Load = Callable[[], StableSigner]
 Record = dict[str, Any]
@@ -59,7 +60,7 @@ class Maker:
             engine.plan(item.text, item.language, item.speed), item.seed, item.left_handed, item.fps
         )
         plan = movement.plan
-        names = [f"{item.id}.{item.format}", *(f"{item.id}{SUFFIXES[side]}" for side in item.also)]
+        names = [f"{item.id}.{item.format}", *(_side_name(item, side) for side in item.also)]
         with Outputs() as outputs:
             parts = [outputs.claim(out / name) for name in names]
             frames = engine.render(movement.pieces(), **look_of)
@@ -70,6 +71,8 @@ class Maker:
                     part.write_text(json.dumps(plan.to_dict(), ensure_ascii=False), encoding="utf-8")
                 elif side == "captions":
                     part.write_text(sentence_captions(plan), encoding="utf-8")
+                elif side == "provenance":
+                    write_sidecar(made_by, parts[0], part)
                 else:
                     motion = pipeline.joined(movement.pieces())
                     engine.write_pose(part, motion, signer=look_of["signer"], size=item.size)
@@ -79,6 +82,11 @@ class Maker:
             "glosses": list(plan.glosses),
             "coverage": plan.coverage,
         }
+
+
+def _side_name(item: Item, side: str) -> str:
+    video = f"{item.id}.{item.format}"
+    return sidecar_path(video).name if side == "provenance" else f"{item.id}{SUFFIXES[side]}"
 
 
 def file_record(path: Path) -> Record:

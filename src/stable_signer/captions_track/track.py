@@ -27,6 +27,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.media.captions import gloss_captions
 from stable_signer.media.files import Outputs
 from stable_signer.media.provenance import Provenance, text_hash, tool_version
+from stable_signer.media.sidecar import sidecar_path, write_sidecar
 from stable_signer.pipeline import StableSigner
 from stable_signer.slul.plan import Plan, Sign
 
@@ -81,7 +82,7 @@ def make_track(
     scale: float = 0.4,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Report:
-    """Write the track to `output` (.mp4) and its glosses beside it (.glosses.vtt); returns the report.
+    """Write the track to `output` (.mp4), its glosses (.glosses.vtt) and its sidecar; returns the report.
 
     over: a film to lay the signer over, in `corner`, `scale` of its height; without it the track is the
     signer alone, as long as the captions. progress: called with the seconds of film that are done.
@@ -99,6 +100,7 @@ def make_track(
     with Outputs() as outputs:
         target = outputs.claim(output, (".mp4",))
         glosses_part = outputs.claim(Path(output).with_suffix(".glosses.vtt"))
+        sidecar_part = outputs.claim(sidecar_path(output))
         parts_folder.mkdir(exist_ok=True)
         fitted = fit_cues(engine, cues, report, language=language, speed=speed, cap=cap)
         files: list[Path] = []
@@ -117,12 +119,15 @@ def make_track(
             parts_folder.rmdir()
             why = next(iter(report.unsigned.values()), "there are none")
             raise StableSignerError(f"no caption can be signed: {why}")
-        tags = _tags(cues, look, language)
+        made_by = _provenance(cues, look, language)
         if over is None:
-            join(files, target, look.fps, tags, _chapters(chapters, frames / look.fps))
+            join(files, target, look.fps, made_by.tags(), _chapters(chapters, frames / look.fps))
         else:
-            lay_over(over, signer_frames(files), look.fps, target, corner=corner, scale=scale, tags=tags)
+            lay_over(
+                over, signer_frames(files), look.fps, target, corner=corner, scale=scale, tags=made_by.tags()
+            )
         glosses_part.write_text(gloss_captions(Plan("", signs=tuple(signs))), encoding="utf-8")
+        write_sidecar(made_by, target, sidecar_part)
     shutil.rmtree(parts_folder)
     return report
 
@@ -173,7 +178,7 @@ def _exactly(frames: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
             yield last
 
 
-def _tags(cues: list[Cue], look: Look, language: str) -> dict[str, str]:
+def _provenance(cues: list[Cue], look: Look, language: str) -> Provenance:
     whole = "\n".join(cue.text for cue in cues)
     return Provenance(
         language=language,
@@ -183,7 +188,7 @@ def _tags(cues: list[Cue], look: Look, language: str) -> dict[str, str]:
         planner="captions",
         seed=look.seed,
         text_sha256=text_hash(whole),
-    ).tags()
+    )
 
 
 def join(files: list[Path], target: Path, fps: float, tags: dict[str, str], chapters: list[Any]) -> None:
