@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from stable_signer.body.skeleton import Body, forward_kinematics, rotation_6d_to_matrix
 from stable_signer.errors import StableSignerError
-from stable_signer.slp_moe import handshapes as hs
 from stable_signer.slp_moe import apart, notation, phonology, priors
+from stable_signer.slp_moe import handshapes as hs
 from stable_signer.slp_moe.places import HAND_POINTS, PLACES, hand_point
 from stable_signer.slul.glosses import Glossary
 
