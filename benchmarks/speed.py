@@ -5,7 +5,8 @@
 Real-time factor = seconds of video made / seconds spent making it, encoding to mp4 included: 1 is real time,
 more is faster. The parts are timed one after the other in one run. "First frame" is from the call to the first
 encoded picture, warm. Memory is the largest resident size of a process of its own that signs once. "Cold" is
-the command `stable-signer sign ...` from start to exit, with everything to load.
+the command `stable-signer sign ...` from start to exit, with everything to load. On a busy machine (a
+load above the number of cores) only the processor time means something.
 """
 
 from __future__ import annotations
@@ -85,13 +86,17 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         except BrokenPipeError:
             return
 
+    processor = time.process_time()
     whole = _median(everything, options.repeats)
+    processor = (time.process_time() - processor) / options.repeats
     return {
         "words": len(SENTENCE.split()),
         "signs": len(plan.glosses),
         "frames": len(motion),
         "video, s": seconds,
         "real-time factor, all, warm": seconds / whole,
+        "processor time, all, ms a frame": 1000 * processor / len(motion),
+        "load of the machine before": os.getloadavg()[0],
         "  plan, ms": 1000 * _median(lambda: signer.plan(SENTENCE), options.repeats),
         "  motion, ms a frame": 1000 * _median(lambda: signer.motion(plan), options.repeats) / len(motion),
         "  drawing, ms a frame": 1000 * _median(draw, options.repeats) / len(motion),
