@@ -137,11 +137,11 @@ class SlotTrie:
         """(V,) 0 for ids that may come next, -inf for the rest."""
         used, is_open, added = state
         allowed = [t for t, k in self.slots.items() if k not in used]
-        if added.total() < self.most_added:
+        if sum(n for t, n in added.items() if t in self.added) < self.most_added:
             allowed += [t for t in self.added if added[t] < 2]
         allowed += [t for t, k in self.closes.items() if k in is_open]
         if len(used) < len(self.slots):  # a span must have something to stand over
-            allowed += [t for t, k in self.opens.items() if k not in is_open]
+            allowed += [t for t, k in self.opens.items() if k not in is_open and added[t] < 2]
         if self.required <= used and not is_open:
             allowed.append(EOS)
         mask = torch.full((self.size,), -math.inf)
@@ -154,7 +154,7 @@ class SlotTrie:
         if token in self.slots:
             return used | {self.slots[token]}, is_open, added
         if token in self.opens:
-            return used, is_open | {self.opens[token]}, added
+            return used, is_open | {self.opens[token]}, added + Counter([token])
         if token in self.closes:
             return used, is_open - {self.closes[token]}, added
         return used, is_open, added + Counter([token])

@@ -15,7 +15,7 @@ import random
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ class Recipe:
     """Everything a run depends on. Unknown keys in the TOML are refused.
 
     train, dev: files of pairs (see `corpora`), the first column of each entry its kind: "tsv:gsg:PATH".
-    size: a name of `model.SIZES`; t5: a folder with a T5 checkpoint to start from instead.
+    size: a name of `model.SIZES`; t5: a folder with a T5 checkpoint to start from instead; start: a file of
+    SLUL weights to go on from (its size and vocabulary are kept).
     pieces, whole_from: the vocabulary; bpe_dropout: subword regularisation; text_dropout: chance that a
     text id
     is hidden from the encoder.
@@ -64,6 +65,7 @@ class Recipe:
     dev: tuple[str, ...] = ()
     size: str = "small"
     t5: str = ""
+    start: str = ""
     pieces: int = 2000
     whole_from: int = 3
     epochs: int = 40
@@ -204,30 +206,35 @@ class Run:
         torch.manual_seed(r.seed)
         self.random = random.Random(r.seed)
         self.generator = torch.Generator().manual_seed(r.seed)
-        self.vocabulary = Vocabulary.build(
-            [e.text for e in self.examples], [e.glosses for e in self.examples], r.pieces, r.whole_from
+        started = Checkpoint.load(r.start) if r.start else None
+        self.vocabulary = (
+            started.vocabulary
+            if started
+            else Vocabulary.build(
+                [e.text for e in self.examples], [e.glosses for e in self.examples], r.pieces, r.whole_from
+            )
         )
         self.targets = [self.vocabulary.line_ids(e.glosses) for e in self.examples]
         languages = tuple(sorted({e.language for e in self.examples}))
-        if r.t5:
+        drops: dict[str, Any] = {"dropout": r.dropout, "attention_dropout": r.attention_dropout}
+        if started:
+            self.config = replace(started.config, **drops)
+            self.model = Slul(self.config, self.vocabulary)
+            self.model.load_tensors(started.members[0])
+        elif r.t5:
             self.config, self.model = from_t5(r.t5, self.vocabulary, languages)
         else:
             self.config = SlulConfig.preset(
-                r.size,
-                languages=languages,
-                dropout=r.dropout,
-                attention_dropout=r.attention_dropout,
-                vocabulary=self.vocabulary.size,
+                r.size, languages=languages, vocabulary=self.vocabulary.size, **drops
             )
             self.model = Slul(self.config, self.vocabulary)
             if r.lsa:
                 table = lsa_embeddings(
                     [self.vocabulary.text_ids(e.text, e.language) for e in self.examples],
                     self.targets,
-                    self.vocabulary.size,
+                    self.vocabulary,
                     self.config.d_model,
                     r.seed,
-                    self.vocabulary.first_piece,
                 )
                 _start_from(self.model.t5.shared.weight, table)
         self.averaged = copy.deepcopy(self.model).eval()
@@ -444,24 +451,22 @@ def merge(paths: Sequence[str | Path]) -> Checkpoint:
 def lsa_embeddings(
     sources: Sequence[Sequence[int]],
     targets: Sequence[Sequence[int]],
-    size: int,
+    vocabulary: Vocabulary,
     dim: int,
     seed: int,
-    first_piece: int,
 ) -> np.ndarray:
-    """(size, dim) start embeddings in which pieces and glosses of the same sentences lie close together.
+    """(V, dim) start embeddings in which pieces and glosses of the same sentences lie close together.
 
     Latent semantic analysis: tf-idf of ids by sentence (text and glosses side by side), truncated SVD,
     unit rows
     turned by a random rotation so that no axis is special, scaled to T5's unit variance. Rows of zeros:
-    markup (below
-    `first_piece`) and what was never seen.
+    markup and what was never seen.
     """
-    table = np.zeros((size, len(sources)), dtype=np.float32)
+    table = np.zeros((vocabulary.size, len(sources)), dtype=np.float32)
     for column, ids in enumerate(zip(sources, targets)):
         for side in ids:
             table[list(side), column] = 1
-    table[:first_piece] = 0
+    table[: vocabulary.first_piece] = 0
     seen = table.sum(1)
     table *= np.log(len(sources) / np.maximum(seen, 1))[:, None]
     table /= np.maximum(np.linalg.norm(table, axis=0, keepdims=True), 1e-6)
