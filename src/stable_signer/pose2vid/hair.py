@@ -16,25 +16,15 @@ from stable_signer.pose2vid.shading import ATTRIBUTES, CANON, HAIR
 from stable_signer.pose2vid.signers import SignerCard
 
 AXIS = np.array([0.0, -0.036])  # x and y of the head's upright axis
-EYE_LEVEL, CROWN = 0.816, 0.929  # z
+CROWN = 0.929  # z
+MIDDLE = np.array([0.0, -0.03, 0.852])  # of the head
 # The hairline: degrees from straight ahead, and z there. Temples, sideburns before the ear, over the ear,
 # nape.
 HAIRLINE = np.array(
     [
-        (0, 0.888),
-        (18, 0.886),
-        (32, 0.881),
-        (44, 0.871),
-        (53, 0.855),
-        (60, 0.836),
-        (66, 0.808),
-        (72, 0.806),
-        (78, 0.826),
-        (98, 0.826),
-        (106, 0.790),
-        (120, 0.757),
-        (150, 0.747),
-        (180, 0.744),
+        *((0, 0.888), (18, 0.886), (32, 0.882), (42, 0.875), (49, 0.862), (54, 0.846)),
+        *((58, 0.828), (62, 0.808), (66, 0.799), (72, 0.803), (78, 0.826), (98, 0.826)),
+        *((106, 0.790), (120, 0.757), (150, 0.747), (180, 0.744)),
     ]
 )
 
@@ -53,19 +43,21 @@ class Cut:
     ramp: float = 0.035
     lift: float = 0.0
     rough: float = 0.0015
+    sleek: float = 1.0
+    ball: float = 0.0
     hang: float | None = None
     knot: tuple[float, float, float, float] | None = None
 
 
 CUTS: dict[str, Cut] = {
-    "crop": Cut(0.0045, ramp=0.012, rough=0.0006),
+    "crop": Cut(0.0045, ramp=0.012, rough=0.0006, sleek=0.35),
     "short": Cut(0.014, ramp=0.045, lift=0.004, rough=0.002),
     "side": Cut(0.016, ramp=0.045, lift=0.016, rough=0.0025),
     "bun": Cut(0.009, ramp=0.035, rough=0.001, knot=(0.0, 0.046, 0.938, 0.038)),
     "low-bun": Cut(0.010, ramp=0.035, rough=0.001, knot=(0.0, 0.078, 0.80, 0.04)),
     "bob": Cut(0.016, ramp=0.05, rough=0.0015, hang=0.722),
     "long": Cut(0.014, ramp=0.05, lift=0.004, rough=0.0015, hang=0.60),
-    "afro": Cut(0.046, ramp=0.04, rough=0.006),
+    "afro": Cut(0.03, ramp=0.035, rough=0.003, sleek=0.0, ball=0.134),
 }
 
 
@@ -94,7 +86,7 @@ def grow_hair(body: Body, whole: Part, card: SignerCard) -> list[Part]:
         parts.append(_hanging(body, cut, fit))
     if cut.knot is not None:
         parts.append(_knot(body, cut.knot, fit))
-    return [part.tint(card.hair.colour, 0.0) for part in parts]
+    return [part.tint(card.hair.colour, cut.sleek) for part in parts]
 
 
 def _affine(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -126,11 +118,16 @@ def _shell(body: Body, scalp: Part, ear: np.ndarray, cut: Cut) -> Part:
     depth = depth * (2 - depth)
     front = np.clip((-0.05 - canon[:, 1]) / 0.05, 0, 1) * np.clip((canon[:, 2] - 0.885) / 0.03, 0, 1)
     parting = np.clip(0.5 + (canon[:, 0] + 0.02) / 0.03, 0, 1)
-    thickness = depth * (cut.thickness + cut.lift * front * parting + cut.rough * _rough(canon)) - 0.001
+    full = np.full(len(canon), cut.thickness)
+    if cut.ball > 0:
+        full = np.clip(cut.ball - np.linalg.norm(canon - MIDDLE, axis=1), 0.02, 0.075)
+    thickness = depth * (full + cut.lift * front * parting + cut.rough * _rough(canon)) - 0.001
     fine.position = (
         fine.position + vertex_normals(fine.position, fine.triangles) * thickness[:, None]
     ).astype(np.float32)
-    return fine.cut(field)[0]
+    shell = fine.cut(field)[0]
+    shell.both_sides = cut.ball > 0  # thick enough to be looked under
+    return shell
 
 
 def _part_from_grid(

@@ -273,8 +273,12 @@ def _eye_colour(white, canon, scene):  # type: ignore[no-untyped-def]
 
 
 @small
-def _strand(canon, scene):  # type: ignore[no-untyped-def]
-    """Which strand of hair a canonical place belongs to: smooth noise around the head, in [0, 1]."""
+def _strand(canon, sleek, scene):  # type: ignore[no-untyped-def]
+    """Which strand of hair a canonical place belongs to: noise in [0, 1], around the head or in curls."""
+    if sleek < 0.5:
+        x, y, z = canon[0] * 520, canon[1] * 520, canon[2] * 520
+        waves = np.sin(x + 1.7 * np.sin(z * 0.31)) * np.sin(y + 2 * np.sin(x * 0.27))
+        return 0.5 + 0.22 * (waves + np.sin(z * 0.83 + y * 0.4))
     angle = np.arctan2(canon[0] - scene.head[0], scene.head[1] - canon[1]) * scene.head[3]
     return _noise(angle) * 0.6 + _noise(angle * 2.7 + 31 + canon[2] * 25) * 0.4
 
@@ -363,7 +367,7 @@ def _fragment(  # type: ignore[no-untyped-def]
     canon = _three(attributes, corners, weights, CANON)
     colour = _three(attributes, corners, weights, COLOUR)
     ambient = _one(attributes, corners, weights, AMBIENT) * inner
-    wrap, blood, sheen, strand = 0.3, 0.0, 1.0, 0.0
+    wrap, blood, sheen, strand, sleek = 0.3, 0.0, 1.0, 0.0, 0.0
     if kind == SKIN:
         wrap, blood = 0.15, 0.19
         cover = _one(attributes, corners, weights, PAINTED)
@@ -374,7 +378,8 @@ def _fragment(  # type: ignore[no-untyped-def]
     elif kind == CLOTH:
         wrap, sheen = 0.12, 1.5
     elif kind == HAIR:
-        strand = _strand(canon, scene)
+        sleek = _one(attributes, corners, weights, GLOSS)
+        strand = _strand(canon, sleek, scene)
         tone = 0.62 + 0.76 * strand
         colour = (colour[0] * tone, colour[1] * tone, colour[2] * tone)
 
@@ -383,7 +388,7 @@ def _fragment(  # type: ignore[no-untyped-def]
     half = _unit((view[0] + scene.key[0], view[1] + scene.key[1], view[2] + scene.key[2]))
     glow = 0.0
     if kind == HAIR:
-        gleam = _hair_gleam(normal, half, strand, scene) * lit * max(dot + 0.3, 0.0)
+        gleam = _hair_gleam(normal, half, strand, scene) * lit * max(dot + 0.3, 0.0) * (0.1 + 0.9 * sleek)
         glow, gleam = gleam * 3, gleam * 0.5
     else:
         gloss = _one(attributes, corners, weights, GLOSS)
@@ -439,7 +444,7 @@ def shade(  # type: ignore[no-untyped-def]
             top, left = 2 * row, 2 * column
             covered = 0
             first = -1
-            same = True
+            same = alone = True
             low, high = np.float32(1e9), np.float32(0)
             for s in range(4):
                 f = triangle[top + s // 2, left + s % 2]
@@ -449,8 +454,9 @@ def shade(  # type: ignore[no-untyped-def]
                     low, high = min(low, inv), max(high, inv)
                     if first < 0:
                         first = f
-                    elif material[f] != material[first]:
-                        same = False
+                    elif f != first:
+                        alone = False
+                        same = same and material[f] == material[first]
             if covered == 0:
                 for c in range(3):
                     picture[row, column, c] = plain[row, column, c]
@@ -479,8 +485,9 @@ def shade(  # type: ignore[no-untyped-def]
                     g += background[row, column, 1]
                     b += background[row, column, 2]
                     continue
-                x = left + 1.0 if smooth else left + s % 2 + 0.5
-                y = top + 1.0 if smooth else top + s // 2 + 0.5
+                # the middle of a pixel that one triangle fills, else the sample: never outside the triangle
+                x = left + 1.0 if smooth and alone else left + s % 2 + 0.5
+                y = top + 1.0 if smooth and alone else top + s // 2 + 0.5
                 _fragment(
                     f,
                     x,
