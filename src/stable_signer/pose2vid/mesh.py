@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from stable_signer.pose2vid.shading import Scene, mean_depth, shade, tone_curve,
 from stable_signer.pose2vid.signers import SignerCard, Style, linear
 
 CHUNK = 8  # frames posed at once
-WORKERS = 2  # frames painted at once; the kernels let go of Python's lock
+WORKERS = max(2, min(os.cpu_count() or 2, 8))  # frames painted at once; the kernels let go of Python's lock
 SAMPLES = 2  # samples a pixel, in each direction
 SHADOW_TEXELS = 256  # side of the shadow map; coarse, for a soft edge of about 2 cm
 LIGHT_DISTANCE = 10.0  # metres; far enough that the key light's rays are nearly parallel
