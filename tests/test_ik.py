@@ -161,7 +161,8 @@ def test_retargeting_keeps_hands_together() -> None:
     source = BODY.signer("maya")
     left = ik.palm_frame(np.array([[-1.0, 0.0, 0.0]]), np.array([[0.0, -0.3, 0.9]]))
     right = ik.palm_frame(np.array([[0.0, 0.0, -1.0]]), np.array([[1.0, -0.2, 0.0]]))
-    rotations, places = posed("maya", "L", ik.solve_arm(BODY, source, "L", np.array([[0.06, -0.3, 0.30]]), left))
+    chain = ik.solve_arm(BODY, source, "L", np.array([[0.06, -0.3, 0.30]]), left)
+    rotations, places = posed("maya", "L", chain)
     tip = places[0, BODY.index["finger3-3.L"]]
     chain = ik.solve_arm(BODY, source, "R", (tip - right[0] @ np.array([0.0, 0.08, 0.03]))[None], right)
     rotations[:, list(ik.arm_geometry(BODY, source, "R").joints)] = chain

@@ -72,10 +72,13 @@ def _overlap(right: HandTrack, left: HandTrack) -> np.ndarray:
     depth = (radii - length - TOUCH).reshape(len(gap), -1)
     worst = depth.argmax(1)
     at = np.arange(len(gap))
-    away = (
-        gap.reshape(len(gap), -1, 3)[at, worst]
-        / np.maximum(length.reshape(len(gap), -1)[at, worst], 1e-6)[:, None]
-    )
+    size = length.reshape(len(gap), -1)[at, worst][:, None]
+    away = gap.reshape(len(gap), -1, 3)[at, worst] / np.maximum(size, 1e-6)
+    # Where two bones cross there is no way out to read off: take that from hand to hand.
+    hands = right.place("inside") - left.place("inside", mirrored=True)
+    hands /= np.maximum(np.linalg.norm(hands, axis=1, keepdims=True), 1e-6)
+    blend = np.clip(size / 0.004, 0, 1)
+    away = blend * away + (1 - blend) * hands
     return np.asarray(away * np.maximum(depth[at, worst], 0)[:, None])
 
 
