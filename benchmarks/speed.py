@@ -3,10 +3,10 @@
     python benchmarks/speed.py [--size 512] [--fps 25] [--look mesh] [--repeats 3] [--json speed.json]
 
 Real-time factor = seconds of video made / seconds spent making it, encoding to mp4 included: 1 is real time,
-more is faster. The parts are timed one after the other in one run. "First frame" is from the call to the first
-encoded picture, warm. Memory is the largest resident size of a process of its own that signs once.
-"Cold" is the command `stable-signer sign ...` from start to exit, with everything to load. On a busy machine (a
-load above the number of cores) only the processor time means something.
+more is faster. The parts are timed one after the other in one run. "First frame" is from the call to the
+first encoded picture, warm. Memory is the largest resident size of a process of its own that signs once.
+"Cold" is the command `stable-signer sign ...` from start to exit, with everything to load. On a busy machine
+(a load above the number of cores) only the processor time means something.
 """
 
 from __future__ import annotations
