@@ -11,7 +11,17 @@ import stable_signer
 
 ROOMS = (
     *("errors", "body", "slul", "slp_moe", "pose2vid", "media", "metrics", "corpora"),
-    *("pipeline", "doctor", "lexicons", "captions_track", "batch", "service", "cli_service", "cli_slul", "cli"),
+    *(
+        "pipeline",
+        "doctor",
+        "lexicons",
+        "captions_track",
+        "batch",
+        "service",
+        "cli_service",
+        "cli_slul",
+        "cli",
+    ),
 )
 SOURCE = Path(stable_signer.__file__).parent
 FILES = sorted(
