@@ -6,11 +6,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stable_signer.errors import StableSignerError
+
+if TYPE_CHECKING:
+    from stable_signer.lexicons import OwnLexicon
 
 TOKENS_VARIABLE = "STABLE_SIGNER_TOKENS"
 
@@ -21,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="captions")(captions_command)
     app.command(name="batch")(batch_command)
     app.command(name="attest")(attest_command)
+    app.add_typer(lexicon_app)
 
 
 def serve_command(
@@ -253,3 +257,135 @@ def attest_command(
         )
     with Outputs() as outputs:
         attest(video, outputs.claim(output, ENDINGS), certificate, key, algorithm)
+
+
+# --- a lexicon of one's own ---
+
+lexicon_app = typer.Typer(
+    name="lexicon", help="Signs of your own: a folder, laid over those that ship.", no_args_is_help=True
+)
+FolderOption = Annotated[str, typer.Option("--lexicon", help="Your lexicon's folder; made when it is new.")]
+LanguageOfOption = Annotated[str, typer.Option(help="Its sign language, ISO 639-3, for a new folder.")]
+LicenceOption = Annotated[str, typer.Option(help="Licence of the takes, for whom you share them with.")]
+
+
+@lexicon_app.command(name="add")
+def lexicon_add(
+    take: Annotated[str, typer.Argument(metavar="TAKE.pose", help="One sign, as MediaPipe Holistic saw it.")],
+    gloss: Annotated[str, typer.Option(help="Its name, such as THANK-YOU.")],
+    folder: FolderOption,
+    words: Annotated[str, typer.Option(help="Words that mean it, separated by commas.")] = "",
+    language: LanguageOfOption = "ase",
+    licence: LicenceOption = "",
+    preview: Annotated[str | None, typer.Option(help="Write a video of it first, .mp4.")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Write over a sign of that name without asking.")
+    ] = False,
+) -> None:
+    """Fit the body to a take of one sign, show it, and keep it."""
+    from stable_signer import lexicons, pipeline
+
+    meanings = tuple(dict.fromkeys(w.strip().lower() for w in words.split(",") if w.strip()))
+    own = _own_lexicon(folder, language, licence)
+    sign, motion = lexicons.sign_from_pose(
+        take, gloss, meanings or (gloss.lower().replace("-", " "),), licence=licence
+    )
+    if preview:
+        from stable_signer.media.files import Outputs
+
+        engine = pipeline.StableSigner.from_pretrained()
+        who = pipeline.check_signer(None)
+        look_of = {"signer": who, "style": pipeline.check_style(None, who), "look": "mesh"}
+        with Outputs() as outputs:
+            part = outputs.claim(preview, (".mp4",))
+            made_by = pipeline.provenance_of(None, look_of, None)
+            pipeline.write_frames(part, engine.render(motion, size=256), motion.fps, made_by)
+        typer.echo(f"wrote {preview}: look at it", err=True)
+    quality = "only roughly tracked" if sign.approximate else "well tracked"
+    typer.echo(
+        f"{sign.gloss}: {motion.duration:.2f} s, {'two hands' if sign.two_handed else 'one hand'}, {quality} "
+        f"(error {sign.error:.2f} palms, hands found in {sign.tracked:.0%} of the frames)",
+        err=True,
+    )
+    if sign.gloss in own.signs and not yes:
+        if not sys.stdin.isatty():
+            raise StableSignerError(f"the lexicon has {sign.gloss} already: --yes writes over it")
+        typer.confirm(f"Write over the {sign.gloss} that is there?", abort=True)
+    own.add(sign, motion, overwrite=True)
+
+
+@lexicon_app.command(name="import")
+def lexicon_import(
+    index: Annotated[str, typer.Argument(metavar="index.csv", help="A lexicon in spoken-to-signed's form.")],
+    folder: FolderOption,
+    language: LanguageOfOption = "ase",
+    licence: LicenceOption = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Write over signs that are there.")] = False,
+) -> None:
+    """Fit and keep every sign of an index.csv; what cannot be used is listed."""
+    from stable_signer import lexicons
+
+    takes = list(lexicons.read_index(index, language))
+    if not takes:
+        raise StableSignerError(
+            f"{index} has no sign in the language {language!r}: see its signed_language column"
+        )
+    own = _own_lexicon(folder, language, licence)
+    added = 0
+    for path, gloss, words in takes:
+        try:
+            sign, motion = lexicons.sign_from_pose(path, gloss, words, licence=licence)
+            own.add(sign, motion, overwrite=yes)
+            added += 1
+        except StableSignerError as error:
+            typer.echo(f"left out {gloss}: {error}", err=True)
+    typer.echo(f"{added} of {len(takes)} signs added", err=True)
+    if not added:
+        raise StableSignerError("no sign could be used: see the reasons above")
+
+
+@lexicon_app.command(name="export")
+def lexicon_export(
+    folder: FolderOption,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="A new folder for .pose files and index.csv.")
+    ],
+    spoken: Annotated[str, typer.Option(help="Language of the words, ISO 639-1.")] = "en",
+) -> None:
+    """Write your signs as .pose files with an index.csv, for other tools."""
+    from stable_signer import lexicons
+
+    count = lexicons.export_index(lexicons.OwnLexicon.load(folder), output, spoken)
+    typer.echo(f"{count} signs written to {output}", err=True)
+
+
+@lexicon_app.command(name="sign")
+def lexicon_sign(
+    text: Annotated[str, typer.Argument(help="What to sign.")],
+    folder: FolderOption,
+    output: Annotated[str, typer.Option("--output", "-o", help="The video: .mp4, .webm or .gif.")],
+    size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 512,
+    speed: Annotated[float, typer.Option(help="Pace of signing.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same video.")] = 0,
+) -> None:
+    """Sign a text with your signs."""
+    from stable_signer import lexicons
+
+    own = lexicons.OwnLexicon.load(folder)
+    engine = lexicons.signer_with(folder)
+    clip = engine.sign(text, language=own.language, size=size, speed=speed, seed=seed)
+    clip.save(output)
+    typer.echo(" ".join(clip.plan.glosses), err=True)
+
+
+def _own_lexicon(folder: str, language: str, licence: str) -> OwnLexicon:
+    from stable_signer.lexicons import OwnLexicon
+
+    if (Path(folder) / "lexicon.json").exists():
+        own = OwnLexicon.load(folder)
+        if own.language != language:
+            raise StableSignerError(
+                f"the lexicon {folder} is of {own.language}, not of {language}: name another folder"
+            )
+        return own
+    return OwnLexicon.create(folder, language, "", licence)
