@@ -23,10 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
+from stable_signer.slp_moe import priors
+from stable_signer.slul.glosses import COLUMNS
+
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "src" / "stable_signer" / "weights" / "glosses.csv"
 CURATED = ROOT / "tools" / "glosses_curated.csv"
-COLUMNS = ("gloss", "kind", "parts", "words", "clip", "phonology", "approximate", "note")
 
 # StudioGalt: a date ends each name, "Alt" and "Variant" mark takes; a bracket gives a sense: not guessed.
 GALT_NAME = re.compile(r"^SG ASL (?P<word>.+?)(?: \d)? \d{4}-\d+-\d+.*$")
@@ -148,6 +150,7 @@ def row(
         "clip": clip,
         "phonology": phonology,
         "approximate": approximate,
+        "written": "0",
         "note": note,
     }
 
@@ -190,6 +193,17 @@ def claim_words(entries: dict[str, dict[str, str]], curated: dict[str, str]) -> 
     return quarrels
 
 
+def mark_written(entries: dict[str, dict[str, str]]) -> None:
+    """Let the signs of weights/signs.txt stand for their glosses: the notation goes before clip and phonology, and
+    before a composition, unless it is itself only approximate."""
+    for gloss in priors.glosses():
+        entry, approximate = entries.get(gloss), priors.written(gloss).approximate
+        if entry is None or (entry["parts"] and approximate):
+            continue
+        kind = "lexical" if entry["kind"] == "composed" else entry["kind"]
+        entry.update(kind=kind, parts="", written="1", approximate="1" if approximate else "0")
+
+
 def main() -> None:
     """Write the table and say how many entries of each kind it has."""
     parser = argparse.ArgumentParser(description="Build weights/glosses.csv")
@@ -211,6 +225,7 @@ def main() -> None:
         claims[line["gloss"]] = claims.get(line["gloss"], "") + "|" + line["words"].lstrip("=")
     problems = claim_words(entries, claims)
 
+    mark_written(entries)
     identifiers: dict[str, str] = {}
     for identifier in asllex:
         identifiers.setdefault(upper(identifier), identifier)
@@ -223,7 +238,7 @@ def main() -> None:
         if entry["parts"] and entry["kind"] == "lexical":
             entry["kind"] = "composed"
         problems += [f"{gloss}: part {p} is no entry" for p in entry["parts"].split() if p not in entries]
-        if entry["kind"] == "lexical" and not (entry["clip"] or entry["phonology"]):
+        if entry["kind"] == "lexical" and not (entry["clip"] or entry["phonology"] or entry["written"] == "1"):
             problems.append(f"{gloss}: neither clip, parts nor phonology")
         if entry["clip"] and not entry["clip"].startswith("SG:") and entry["clip"] not in names:
             problems.append(f"{gloss}: no clip {entry['clip']}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stable_signer.errors import StableSignerError
 
-COLUMNS = ("gloss", "kind", "parts", "words", "clip", "phonology", "approximate", "note")
+COLUMNS = ("gloss", "kind", "parts", "words", "clip", "phonology", "approximate", "written", "note")
 ENTRY_KINDS = ("lexical", "letter", "number", "index", "composed")
 _GLOSS = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+)*")
 
@@ -29,7 +29,7 @@ class Entry:
     `parts` are glosses signed one after the other instead of a movement of its own; `words` the English
     lemmas and phrases, lower case, that mean it; `clip` names the recording that its motion was fitted to
     (empty: none) and `phonology` its identifier in ASL-LEX. `approximate` marks an entry that is not, or not
-    surely, the sign that signers use.
+    surely, the sign that signers use; `written` one that weights/signs.txt describes by hand.
     """
 
     gloss: str
@@ -39,6 +39,7 @@ class Entry:
     clip: str = ""
     phonology: str = ""
     approximate: bool = False
+    written: bool = False
     note: str = ""
 
     @property
@@ -46,7 +47,8 @@ class Entry:
         """The `Sign.source` of a sign made from this entry."""
         if self.parts:
             return "composed"
-        return "lexicon" if self.clip or self.kind in ("number", "index", "letter") else "phonology"
+        attested = self.clip or self.written or self.kind in ("number", "index", "letter")
+        return "lexicon" if attested else "phonology"
 
 
 class Glossary:
@@ -140,6 +142,7 @@ def _parse(text: str, where: str) -> list[Entry]:
             line["clip"],
             line["phonology"],
             line["approximate"] == "1",
+            line["written"] == "1",
             line["note"],
         )
     for entry in entries.values():
