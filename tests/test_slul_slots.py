@@ -9,7 +9,7 @@ from stable_signer.slul.decode import BeamConfig, Reader, beam_search
 from stable_signer.slul.glosses import Glossary
 from stable_signer.slul.model import Checkpoint, Slul, SlulConfig
 from stable_signer.slul.plan import Sign, Span
-from stable_signer.slul.planner import SlulPlanner, _fused, uncovered
+from stable_signer.slul.planner import SlulPlanner, _fused, faced, uncovered
 from stable_signer.slul.reading import Reader as TextReader
 from stable_signer.slul.rules import RulePlanner
 from stable_signer.slul.slots import ADDED, SlotTrie, aligned, signed, slotted
@@ -148,3 +148,14 @@ def test_a_lost_word_is_noticed(glossary: Glossary) -> None:
     signs = [s for i in items for s in i.signs]
     assert uncovered(items, signs) == []
     assert uncovered(items, [s for s in signs if s.gloss != "HOUSE"]) == ["house"]
+
+
+def test_a_question_and_a_negation_always_show_on_the_face(glossary: Glossary) -> None:
+    asked = items_of(glossary, "What is your name?")
+    signs = [s for i in asked for s in i.signs]
+    last = len(signs) - 1
+    assert faced(asked, signs, [], True) == [Span("wh-question", 0, last)]
+    assert faced(asked, signs, [Span("wh-question", last, last)], True) == [Span("wh-question", last, last)]
+    assert faced(asked, signs, [Span("wh-question", 0, last)], False) == []
+    denied = items_of(glossary, "I am not hungry.")
+    assert faced(denied, [Sign("IX-1"), Sign("NOT"), Sign("HUNGRY")], [], False) == [Span("negation", 1, 2)]

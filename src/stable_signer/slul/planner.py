@@ -23,7 +23,7 @@ from torch import Tensor
 from stable_signer.errors import StableSignerError
 from stable_signer.slul.decode import BeamConfig, GlossTrie, Hypothesis, Reader, beam_search
 from stable_signer.slul.glosses import Glossary
-from stable_signer.slul.grammar import FUSED, Discourse
+from stable_signer.slul.grammar import FUSED, NEGATIVE, Discourse, _join_negation, _light_verbs
 from stable_signer.slul.model import Checkpoint
 from stable_signer.slul.plan import Draft, Sign, Span
 from stable_signer.slul.reading import Item
@@ -35,7 +35,7 @@ from stable_signer.slul.text import normalise_german
 from stable_signer.slul.tokens import Token
 
 WEIGHTS = {"ase": "slul-ase.safetensors", "gsg": "slul-gsg.safetensors"}
-ASL_BEAM = BeamConfig(beams=4, reward=0.5)
+ASL_BEAM = BeamConfig(beams=4, reward=0.0)
 DGS_BEAM = BeamConfig(beams=5, reward=0.8)
 
 
@@ -95,9 +95,10 @@ class SlulPlanner(RulePlanner):
     def _learned(self, tokens: list[Token]) -> tuple[list[Sign], list[Span]] | str:
         """SLUL's signs and spans of one sentence, or the reason why the rules should plan it."""
         question, end = end_of(tokens)
-        items = TextReader(self.glossary, list(tokens), question).items()
+        items = _join_negation(TextReader(self.glossary, list(tokens), question).items(), self._sign)
+        _light_verbs(items)
         sentence = slotted(items, end)
-        reason = _unsuited(items, sentence)
+        reason = _unsuited(items, sentence, question)
         if reason or sentence is None:
             return reason
         ids = self.reader.vocabulary.text_ids(f"{DOMAIN} {sentence.text}", "ase")
@@ -112,6 +113,7 @@ class SlulPlanner(RulePlanner):
         if lost:
             return f"SLUL left out {', '.join(lost)}"
         signs, spans = _fused(signs, spans, self._sign)
+        spans = faced(items, signs, spans, question)
         self.linker.append(best.states)
         if end == "!":
             spans.append(Span("intensity", len(signs) - 1, len(signs) - 1))
@@ -124,8 +126,36 @@ def uncovered(items: list[Item], signs: list[Sign]) -> list[str]:
     return [i.text for i in items if i.tag in CONTENT and i.signs and not any(id(s) in made for s in i.signs)]
 
 
-def _unsuited(items: list[Item], sentence: Slotted | None) -> str:
+def faced(items: list[Item], signs: list[Sign], spans: list[Span], question: bool) -> list[Span]:
+    """`spans` with the grammar that a sentence cannot do without: a question's brows, a negation's headshake.
+
+    A question without its face would be a statement, and a statement with it a question, so SLUL's spans
+    of these
+    kinds are kept to what the text says, and made where they are missing. The headshake goes from the
+    negative sign
+    to the end, but not over the question sign; what SLUL learned from 134 negations is less sure than that.
+    """
+    asking = ("wh-question", "yes-no-question")
+    kept = [s for s in spans if s.kind != "negation" and (question or s.kind not in asking)]
+    if question and not any(s.kind in asking for s in kept):
+        kept.append(Span(asking[not any(i.tag == "WH" for i in items)], 0, len(signs) - 1))
+    denied = next((k for k, s in enumerate(signs) if s.gloss in NEGATIVE), None)
+    if denied is not None:
+        asked = {id(s) for i in items if i.tag == "WH" for s in i.signs}
+        end = next(
+            (k - 1 for k in range(denied + 1, len(signs)) if question and id(signs[k]) in asked),
+            len(signs) - 1,
+        )
+        kept.append(Span("negation", denied, max(denied, end)))
+    return kept
+
+
+def _unsuited(items: list[Item], sentence: Slotted | None, question: bool) -> str:
     """Why SLUL should not try a sentence; "" when it should."""
+    if any(i.tag in ("IF", "WHEN") for i in items):
+        return "conditions and time clauses are shown better by the rules"
+    if question and any(i.tag == "COMMA" for i in items):
+        return "the rules know which part of it is the question"
     if any(s.kind == "pause" for i in items for s in i.signs):
         return "it has a pause of the author's"
     if sentence is None:

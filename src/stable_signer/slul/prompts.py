@@ -113,6 +113,13 @@ _GREETING = re.compile(
     r"^(?:hi|hello|hey|excuse me|hallo|entschuldigung|guten tag)\b[\s,.!]+(?:there[\s,.!]+)?", re.IGNORECASE
 )
 _QUOTES = (("'", "'"), ('"', '"'), ("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"), ("‚", "‘"), ("`", "`"))
+_ASKS = re.compile(
+    r"(?:(?:what|where|when|why|who|whose|which|how)(?:'s|'re)?\s+(?:\w+\s+)?(?:is|are|was|were|do|does|did|can|could|will|would|"
+    r"should|have|has|many|much|old)\b|(?:do|does|did|can|could|will|would|should|is|are|was|were|have|has|may)\s+"
+    r"(?:i|you|he|she|it|we|they|the|your|my|his|her|our|their|this|that|there)\b|"
+    r"(?:wo|wer|was|wie|wann|warum|welche\w*)\s+(?:ist|sind|war|geht|heißt|kann|hast|habt|haben|wird)\b)",
+    re.IGNORECASE,
+)
 _ABOUT_SIGNING = re.compile(
     r"\b(?:sign(?:s|ed|ing)?|sign[- ]language|asl|dgs|gestur\w+|signal|gebärde\w*|fingerspell\w*)\b",
     re.IGNORECASE,
@@ -213,7 +220,7 @@ def _framed(text: str) -> Prompt | None:
     cut = _FOLLOW_UP.search(bare)
     if cut and cut.start() > 8 and _ABOUT_SIGNING.search(bare[: cut.start()]):
         bare = bare[: cut.start()]
-    bare = bare.strip().rstrip(".?! ")
+    bare = re.sub(r"\s*[.?!]$", "", bare.strip())  # the prompt's own mark; the sentence keeps its own
     if not _OPENING.match(bare):
         return None
     for frame in (*_FRAMES, *_GERMAN_FRAMES):
@@ -229,7 +236,12 @@ def _prompt(core: str, outside: str) -> Prompt:
     for pattern, values in _STYLES:
         if re.search(rf"\b(?:{pattern})\b", outside, re.IGNORECASE):
             wishes = {**values, **wishes}
-    return Prompt(core.strip(), True, **wishes)  # type: ignore[arg-type]
+    core = core.strip()
+    if (
+        _ASKS.match(core) and core[-1] not in ".?!"
+    ):  # "How do I sign where is the station?": the mark did double duty
+        core += "?"
+    return Prompt(core, True, **wishes)  # type: ignore[arg-type]
 
 
 def _quoted(text: str) -> tuple[str, str, str] | None:
