@@ -63,4 +63,6 @@ def test_kinematics_is_differentiable(body: Body) -> None:
 def test_rotation_forms_agree(vector: np.ndarray) -> None:
     matrix = axis_angle_to_matrix(torch.from_numpy(vector))
     torch.testing.assert_close(matrix @ matrix.T, torch.eye(3, dtype=torch.float64), atol=1e-6, rtol=0)
-    torch.testing.assert_close(rotation_6d_to_matrix(matrix_to_rotation_6d(matrix)), matrix, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        rotation_6d_to_matrix(matrix_to_rotation_6d(matrix)), matrix, atol=1e-6, rtol=0
+    )

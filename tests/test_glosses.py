@@ -43,9 +43,13 @@ def test_every_entry_can_be_built() -> None:
         atoms = [GLOSSARY.entry(a) for a in GLOSSARY.expand(entry.gloss)]
         assert atoms and not any(a.parts for a in atoms)
         assert all(a.clip or a.phonology or a.kind in ("number", "index") for a in atoms), entry.gloss
-        assert entry.approximate or entry.clip or entry.written or entry.parts or entry.kind in ("number", "index"), (
-            entry.gloss
-        )
+        assert (
+            entry.approximate
+            or entry.clip
+            or entry.written
+            or entry.parts
+            or entry.kind in ("number", "index")
+        ), entry.gloss
 
 
 def test_a_word_has_one_gloss() -> None:

@@ -1,7 +1,8 @@
 """Sample the signed distance to the trunk and to the head of the first signer, for `slp_moe/clearance.py`.
 
-Writes `weights/distance.npz`: for each solid an int8 grid in millimetres (negative inside, clipped to ±127), the
-position of its first cell, the cell size and the joint that carries it. Needs scipy, which the product does not.
+Writes `weights/distance.npz`: for each solid an int8 grid in millimetres (negative inside, clipped to ±127),
+the position of its first cell, the cell size and the joint that carries it. Needs scipy, which the product
+does not.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from stable_signer.body.skeleton import Body
 from stable_signer.body.skinning import Skin
 
 CELL = 0.0125
-SOLIDS = {"trunk": ("spine01", ("spine", "clavicle", "root", "pelvis", "upperleg", "neck", "shoulder01")),
-          "head": ("head", ("head", "eye", "neck03"))}
+SOLIDS = {
+    "trunk": ("spine01", ("spine", "clavicle", "root", "pelvis", "upperleg", "neck", "shoulder01")),
+    "head": ("head", ("head", "eye", "neck03")),
+}
 
 
 def main(out: Path) -> None:
+    """Sample both solids and write them to `out`."""
     body = Body.load()
     skin = Skin(body, body.signer(body.signer_ids[0]))
     identity = torch.eye(3).expand(1, len(body.joints), 3, 3)
@@ -43,9 +47,12 @@ def main(out: Path) -> None:
         distance, _ = cKDTree(samples(corners)).query(points)
         distance[winding(points, corners) > 0.5] *= -1
         grid = np.clip(np.round(distance * 1000), -127, 127).astype(np.int8)
-        arrays |= {f"{name}_mm": grid.reshape([len(a) for a in axes]),
-                   f"{name}_origin": (low - joints[body.index[carrier]]).astype(np.float32),
-                   f"{name}_joint": np.array(carrier), f"{name}_cell": np.array(CELL, dtype=np.float32)}
+        arrays |= {
+            f"{name}_mm": grid.reshape([len(a) for a in axes]),
+            f"{name}_origin": (low - joints[body.index[carrier]]).astype(np.float32),
+            f"{name}_joint": np.array(carrier),
+            f"{name}_cell": np.array(CELL, dtype=np.float32),
+        }
         print(name, arrays[f"{name}_mm"].shape, "inside", float((grid < 0).mean()))
     np.savez_compressed(out, **arrays)
     print(out, out.stat().st_size)
@@ -67,9 +74,14 @@ def winding(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
         for f in range(len(corners)):
             a, b, c = corners[f, 0] - points[i], corners[f, 1] - points[i], corners[f, 2] - points[i]
             la, lb, lc = np.sqrt((a * a).sum()), np.sqrt((b * b).sum()), np.sqrt((c * c).sum())
-            det = (a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0])
-                   + a[2] * (b[0] * c[1] - b[1] * c[0]))
-            total += np.arctan2(det, la * lb * lc + (a * b).sum() * lc + (b * c).sum() * la + (c * a).sum() * lb)
+            det = (
+                a[0] * (b[1] * c[2] - b[2] * c[1])
+                - a[1] * (b[0] * c[2] - b[2] * c[0])
+                + a[2] * (b[0] * c[1] - b[1] * c[0])
+            )
+            total += np.arctan2(
+                det, la * lb * lc + (a * b).sum() * lc + (b * c).sum() * la + (c * a).sum() * lb
+            )
         out[i] = 2 * total / (4 * np.pi)
     return out
 

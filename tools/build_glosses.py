@@ -194,8 +194,8 @@ def claim_words(entries: dict[str, dict[str, str]], curated: dict[str, str]) -> 
 
 
 def mark_written(entries: dict[str, dict[str, str]]) -> None:
-    """Let the signs of weights/signs.txt stand for their glosses: the notation goes before clip and phonology, and
-    before a composition, unless it is itself only approximate."""
+    """Let the signs of weights/signs.txt stand for their glosses: the notation goes before clip and
+    phonology, and before a composition, unless it is itself only approximate."""
     for gloss in priors.glosses():
         entry, approximate = entries.get(gloss), priors.written(gloss).approximate
         if entry is None or (entry["parts"] and approximate):
@@ -238,7 +238,9 @@ def main() -> None:
         if entry["parts"] and entry["kind"] == "lexical":
             entry["kind"] = "composed"
         problems += [f"{gloss}: part {p} is no entry" for p in entry["parts"].split() if p not in entries]
-        if entry["kind"] == "lexical" and not (entry["clip"] or entry["phonology"] or entry["written"] == "1"):
+        if entry["kind"] == "lexical" and not (
+            entry["clip"] or entry["phonology"] or entry["written"] == "1"
+        ):
             problems.append(f"{gloss}: neither clip, parts nor phonology")
         if entry["clip"] and not entry["clip"].startswith("SG:") and entry["clip"] not in names:
             problems.append(f"{gloss}: no clip {entry['clip']}")

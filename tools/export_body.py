@@ -23,26 +23,126 @@ from anny.models.model_data import TopologyConfig
 # Phenotypes of the shipped signers: synthetic people, no one's likeness. gender 0 is male, 1 female; age 0 is
 # a baby, 0.67 young adult, 1 old. The first is the body that the lexicon was fitted on.
 PHENOTYPES: dict[str, dict[str, float]] = {
-    "maya": dict(gender=0.95, age=0.66, muscle=0.5, weight=0.47, height=0.5, proportions=0.75,
-                 african=0.1, asian=0.35, caucasian=0.55, cupsize=0.45, firmness=0.6),
-    "ben": dict(gender=0.05, age=0.68, muscle=0.58, weight=0.5, height=0.55, proportions=0.7,
-                african=0.0, asian=0.05, caucasian=0.95),
-    "amara": dict(gender=0.95, age=0.7, muscle=0.5, weight=0.55, height=0.52, proportions=0.7,
-                  african=0.95, asian=0.0, caucasian=0.05, cupsize=0.5, firmness=0.6),
-    "kenji": dict(gender=0.05, age=0.69, muscle=0.5, weight=0.46, height=0.48, proportions=0.7,
-                  african=0.0, asian=0.95, caucasian=0.05),
-    "ruth": dict(gender=0.95, age=0.93, muscle=0.42, weight=0.58, height=0.46, proportions=0.6,
-                 african=0.0, asian=0.05, caucasian=0.95, cupsize=0.5, firmness=0.45),
-    "samuel": dict(gender=0.05, age=0.9, muscle=0.48, weight=0.6, height=0.52, proportions=0.6,
-                   african=0.9, asian=0.0, caucasian=0.1),
-    "lucia": dict(gender=0.95, age=0.6, muscle=0.48, weight=0.42, height=0.47, proportions=0.72,
-                  african=0.15, asian=0.25, caucasian=0.6, cupsize=0.4, firmness=0.6),
-    "omar": dict(gender=0.05, age=0.74, muscle=0.65, weight=0.62, height=0.56, proportions=0.65,
-                 african=0.3, asian=0.15, caucasian=0.55),
-    "mei": dict(gender=0.95, age=0.78, muscle=0.48, weight=0.5, height=0.45, proportions=0.68,
-                african=0.0, asian=0.95, caucasian=0.05, cupsize=0.42, firmness=0.55),
-    "leo": dict(gender=0.15, age=0.5, muscle=0.45, weight=0.45, height=0.5, proportions=0.7,
-                african=0.05, asian=0.1, caucasian=0.85),
+    "maya": dict(
+        gender=0.95,
+        age=0.66,
+        muscle=0.5,
+        weight=0.47,
+        height=0.5,
+        proportions=0.75,
+        african=0.1,
+        asian=0.35,
+        caucasian=0.55,
+        cupsize=0.45,
+        firmness=0.6,
+    ),
+    "ben": dict(
+        gender=0.05,
+        age=0.68,
+        muscle=0.58,
+        weight=0.5,
+        height=0.55,
+        proportions=0.7,
+        african=0.0,
+        asian=0.05,
+        caucasian=0.95,
+    ),
+    "amara": dict(
+        gender=0.95,
+        age=0.7,
+        muscle=0.5,
+        weight=0.55,
+        height=0.52,
+        proportions=0.7,
+        african=0.95,
+        asian=0.0,
+        caucasian=0.05,
+        cupsize=0.5,
+        firmness=0.6,
+    ),
+    "kenji": dict(
+        gender=0.05,
+        age=0.69,
+        muscle=0.5,
+        weight=0.46,
+        height=0.48,
+        proportions=0.7,
+        african=0.0,
+        asian=0.95,
+        caucasian=0.05,
+    ),
+    "ruth": dict(
+        gender=0.95,
+        age=0.93,
+        muscle=0.42,
+        weight=0.58,
+        height=0.46,
+        proportions=0.6,
+        african=0.0,
+        asian=0.05,
+        caucasian=0.95,
+        cupsize=0.5,
+        firmness=0.45,
+    ),
+    "samuel": dict(
+        gender=0.05,
+        age=0.9,
+        muscle=0.48,
+        weight=0.6,
+        height=0.52,
+        proportions=0.6,
+        african=0.9,
+        asian=0.0,
+        caucasian=0.1,
+    ),
+    "lucia": dict(
+        gender=0.95,
+        age=0.6,
+        muscle=0.48,
+        weight=0.42,
+        height=0.47,
+        proportions=0.72,
+        african=0.15,
+        asian=0.25,
+        caucasian=0.6,
+        cupsize=0.4,
+        firmness=0.6,
+    ),
+    "omar": dict(
+        gender=0.05,
+        age=0.74,
+        muscle=0.65,
+        weight=0.62,
+        height=0.56,
+        proportions=0.65,
+        african=0.3,
+        asian=0.15,
+        caucasian=0.55,
+    ),
+    "mei": dict(
+        gender=0.95,
+        age=0.78,
+        muscle=0.48,
+        weight=0.5,
+        height=0.45,
+        proportions=0.68,
+        african=0.0,
+        asian=0.95,
+        caucasian=0.05,
+        cupsize=0.42,
+        firmness=0.55,
+    ),
+    "leo": dict(
+        gender=0.15,
+        age=0.5,
+        muscle=0.45,
+        weight=0.45,
+        height=0.5,
+        proportions=0.7,
+        african=0.05,
+        asian=0.1,
+        caucasian=0.85,
+    ),
 }
 # Helper geometry of the CC0 base mesh that becomes clothes, teeth and lashes: group name -> part name.
 EXTRAS = {
@@ -91,8 +191,8 @@ def main(out: Path, reference_out: Path) -> None:
         "base_index": base.astype(np.int32),
     }
     add_labels(arrays)
-    add_face(arrays, "face", model.blendshapes[-len(actions):].numpy())
-    add_face(arrays, "extra_face", full.blendshapes[-len(actions):, extra_rows].numpy())
+    add_face(arrays, "face", model.blendshapes[-len(actions) :].numpy())
+    add_face(arrays, "extra_face", full.blendshapes[-len(actions) :, extra_rows].numpy())
     reference = model.reference_bone_orientations.numpy()  # (J, 3, 3)
     vertices, extras, heads, align = [], [], [], []
     for phenotype in PHENOTYPES.values():
@@ -207,16 +307,23 @@ def write_reference(model: Anny, out: Path) -> None:
         delta = np.tile(np.eye(4), (joints, 1, 1))
         delta[:, :3, :3] = rotations(axis_angle)
         delta[0, :3, 3] = rest["rest_bone_poses"][0, 0, :3, 3].numpy() + root
-        posed = model(pose_parameters=torch.tensor(delta)[None], phenotype_kwargs=phenotype,
-                      facial_actions=torch.tensor(face)[None], pose_parameterization="local-ref")
+        posed = model(
+            pose_parameters=torch.tensor(delta)[None],
+            phenotype_kwargs=phenotype,
+            facial_actions=torch.tensor(face)[None],
+            pose_parameterization="local-ref",
+        )
         cases["axis_angle"].append(axis_angle)
         cases["face"].append(face)
         cases["root"].append(root)
         cases["vertices"].append(posed["vertices"][0, ::20].numpy())
         cases["heads"].append(posed["bone_poses"][0, :, :3, 3].numpy())
     out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(out, signers=np.array(list(PHENOTYPES)), **{k: np.stack(v).astype(np.float32)
-                                                                    for k, v in cases.items()})
+    np.savez_compressed(
+        out,
+        signers=np.array(list(PHENOTYPES)),
+        **{k: np.stack(v).astype(np.float32) for k, v in cases.items()},
+    )
 
 
 def rotations(axis_angle: np.ndarray) -> np.ndarray:

@@ -15,8 +15,9 @@ FPS = 25.0
 class Motion:
     """A movement of the signer's skeleton.
 
-    rotations: (T, J, 6) float32, per joint the first two columns of its rotation matrix relative to the parent,
-        in world-aligned axes of the reference pose (identity = reference pose); joints as `body.skeleton.JOINTS`.
+    rotations: (T, J, 6) float32, per joint the first two columns of its rotation matrix relative to the
+        parent, in world-aligned axes of the reference pose (identity = reference pose); joints as
+        `body.skeleton.JOINTS`.
     face: (T, 52) float32 in [0, 1], the ARKit-named actions of `body.skeleton.FACE_ACTIONS`.
     root: (T, 3) float32, metres, offset of the hips from where the signer stands; z up, the signer faces -y.
     fps: frames per second.
@@ -32,16 +33,21 @@ class Motion:
         if not frames:
             raise StableSignerError("the motion has no frames: give it at least one")
         if self.rotations.ndim != 3 or self.rotations.shape[2] != 6:
-            raise StableSignerError(f"the motion's rotations have shape {self.rotations.shape}, not (T, J, 6)")
+            raise StableSignerError(
+                f"the motion's rotations have shape {self.rotations.shape}, not (T, J, 6)"
+            )
         if self.face.shape != (frames, 52) or self.root.shape != (frames, 3):
             raise StableSignerError(
-                f"the motion's parts differ in length: rotations {frames}, face {self.face.shape}, root {self.root.shape}"
+                f"the motion's parts differ in length: rotations {frames}, face {self.face.shape}, "
+                f"root {self.root.shape}"
             )
         for name in ("rotations", "face", "root"):
             bad = ~np.isfinite(getattr(self, name)).reshape(frames, -1).all(axis=1)
             if bad.any():
                 at = int(bad.argmax())
-                raise StableSignerError(f"the motion's {name} are not finite at {at / self.fps:.2f} s (frame {at})")
+                raise StableSignerError(
+                    f"the motion's {name} are not finite at {at / self.fps:.2f} s (frame {at})"
+                )
 
     def __len__(self) -> int:
         return len(self.rotations)

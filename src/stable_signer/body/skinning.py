@@ -29,8 +29,8 @@ class Posed:
 class Skin:
     """Linear-blend skinning of one signer, with the 52 face actions.
 
-    The per-vertex weights are kept as one sparse (V, J) matrix: a frame is then one sparse product over the joints'
-    transforms, which measured 0.4 ms on one core.
+    The per-vertex weights are kept as one sparse (V, J) matrix: a frame is then one sparse product over the
+    joints' transforms, which measured 0.4 ms on one core.
     """
 
     def __init__(self, body: Body, rest: RestPose, anatomy: RestPose | None = None) -> None:
@@ -38,7 +38,9 @@ class Skin:
         self.body, self.rest, self.anatomy = body, rest, anatomy or rest
         arrays = body.arrays
         self.weights = _sparse(arrays["skin_weights"], arrays["skin_joints"], len(body.joints))
-        self.extra_weights = _sparse(arrays["extra_skin_weights"], arrays["extra_skin_joints"], len(body.joints))
+        self.extra_weights = _sparse(
+            arrays["extra_skin_weights"], arrays["extra_skin_joints"], len(body.joints)
+        )
         self.face = _face_matrix(arrays, "face", len(rest.vertices))
         self.extra_face = _face_matrix(arrays, "extra_face", len(rest.extra_vertices))
 
@@ -50,7 +52,9 @@ class Skin:
         transforms = torch.cat([linear, shift[..., None]], -1)  # (B, J, 3, 4)
         return Posed(
             vertices=_skin(self.weights, transforms, self.rest.vertices, self.face, face),
-            extra_vertices=_skin(self.extra_weights, transforms, self.rest.extra_vertices, self.extra_face, face),
+            extra_vertices=_skin(
+                self.extra_weights, transforms, self.rest.extra_vertices, self.extra_face, face
+            ),
             joints=joints,
             turns=turns,
         )
@@ -58,8 +62,8 @@ class Skin:
     def pose_motion(self, motion: Motion) -> Posed:
         """Every frame of a motion (hold short pieces: a frame is 0.2 MB).
 
-        A motion is made for the body's first signer; on another build the arms are solved anew, so that a hand
-        that touched the chin still does.
+        A motion is made for the body's first signer; on another build the arms are solved anew, so that a
+        hand that touched the chin still does.
         """
         rotations = rotation_6d_to_matrix(torch.from_numpy(motion.rotations))
         bare = Body.load()

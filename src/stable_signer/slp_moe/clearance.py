@@ -1,8 +1,8 @@
 """Hands stay out of the body and in the picture: a pass over composed motion that moves a hand that is not.
 
-The trunk and the head are signed distance grids (`weights/distance.npz`, made by `tools/build_distance.py`); the
-hands are points with a radius. Where a point is too deep, the wrist is moved out along the distance's gradient, with
-the hand's own turn kept; the correction is smoothed over time, so that it never jumps.
+The trunk and the head are signed distance grids (`weights/distance.npz`, made by `tools/build_distance.py`);
+the hands are points with a radius. Where a point is too deep, the wrist is moved out along the distance's
+gradient, with the hand's own turn kept; the correction is smoothed over time, so that it never jumps.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ FINGER_RADIUS, WRIST_RADIUS = 0.008, 0.024  # metres
 CLOTHES = 0.006  # thickness of what the trunk wears
 TOLERANCE = 0.002  # skin gives way a little at a contact
 SPREAD, SMOOTH = 3, 2.0  # frames that a correction reaches out, and its smoothing
-# What the camera sees of the reference signer (pose2vid/camera.py), less a border: metres in a plane VIEW_PLANE before
-# the hips, VIEW_DISTANCE before the camera.
+# What the camera sees of the reference signer (pose2vid/camera.py), less a border: metres in a plane
+# VIEW_PLANE before the hips, VIEW_DISTANCE before the camera.
 VIEW_HALF, VIEW_TOP, VIEW_MIDDLE, VIEW_PLANE, VIEW_DISTANCE = 0.46, 0.95, 0.5, 0.13, 3.05
 LARGEST_PUSH = 0.20  # metres
 
@@ -99,7 +99,9 @@ def keep_in_view(q: np.ndarray) -> np.ndarray:
     for side in ("R", "L"):
         turns, places = kinematics(q)
         points, _ = hand_points(turns, places, side)
-        nearness = VIEW_DISTANCE / (VIEW_DISTANCE + points[..., 1] + VIEW_PLANE)  # nearer to the camera: larger
+        nearness = VIEW_DISTANCE / (
+            VIEW_DISTANCE + points[..., 1] + VIEW_PLANE
+        )  # nearer to the camera: larger
         x, z = points[..., 0] * nearness, VIEW_MIDDLE + (points[..., 2] - VIEW_MIDDLE) * nearness
         push = np.zeros((len(q), 3))
         push[:, 0] = -np.maximum(x.max(1) - VIEW_HALF, 0) + np.maximum(-VIEW_HALF - x.min(1), 0)
@@ -141,11 +143,14 @@ def hand_points(turns: np.ndarray, places: np.ndarray, side: str) -> tuple[np.nd
 
 
 def move_wrist(q: np.ndarray, side: str, shift: np.ndarray) -> np.ndarray:
-    """Move one wrist by `shift` (T, 3) metres: elbow and shoulder follow in the arm's own plane, the hand keeps its
-    turn in space. Out of reach is clamped."""
+    """Move one wrist by `shift` (T, 3) metres: elbow and shoulder follow in the arm's own plane, the hand
+    keeps its turn in space. Out of reach is clamped."""
     body = Body.load()
     turns, places = kinematics(q)
-    name = {k: body.index[f"{k}.{side}"] for k in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")}
+    name = {
+        k: body.index[f"{k}.{side}"]
+        for k in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
+    }
     shoulder, elbow, wrist = (places[:, name[k]] for k in ("upperarm01", "lowerarm01", "wrist"))
     upper, fore = _norm(elbow - shoulder), _norm(wrist - elbow)
     goal = wrist + shift - shoulder
@@ -160,13 +165,17 @@ def move_wrist(q: np.ndarray, side: str, shift: np.ndarray) -> np.ndarray:
     turn_fore = _between(wrist - elbow, new_wrist - new_elbow)
     world = {k: rotation.matrix_to_quaternion(turns[:, j]) for k, j in name.items()}
     parent = rotation.matrix_to_quaternion(turns[:, body.parents[name["upperarm01"]]])
-    moved = {"upperarm01": rotation.multiply(turn_upper, world["upperarm01"]),
-             "upperarm02": rotation.multiply(turn_upper, world["upperarm02"]),
-             "lowerarm01": rotation.multiply(turn_fore, world["lowerarm01"]),
-             "lowerarm02": rotation.multiply(turn_fore, world["lowerarm02"])}
+    moved = {
+        "upperarm01": rotation.multiply(turn_upper, world["upperarm01"]),
+        "upperarm02": rotation.multiply(turn_upper, world["upperarm02"]),
+        "lowerarm01": rotation.multiply(turn_fore, world["lowerarm01"]),
+        "lowerarm02": rotation.multiply(turn_fore, world["lowerarm02"]),
+    }
     out = q.copy()
     out[:, name["upperarm01"]] = rotation.multiply(rotation.conjugate(parent), moved["upperarm01"])
-    out[:, name["lowerarm01"]] = rotation.multiply(rotation.conjugate(moved["upperarm02"]), moved["lowerarm01"])
+    out[:, name["lowerarm01"]] = rotation.multiply(
+        rotation.conjugate(moved["upperarm02"]), moved["lowerarm01"]
+    )
     out[:, name["wrist"]] = rotation.multiply(rotation.conjugate(moved["lowerarm02"]), world["wrist"])
     still = ~shift.any(-1)
     out[still] = q[still]

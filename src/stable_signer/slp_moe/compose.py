@@ -1,14 +1,16 @@
 """From a plan to motion, first form: prototypes in sequence, co-articulated, with the face's grammar on top.
 
-Each limb has its own timeline of strokes. Between two strokes of a limb the path is a quintic in rotation space that
-leaves with the first stroke's velocity and arrives with the second's (minimum jerk when both are still). A hand that
-has nothing to do for long sinks to rest; for short it waits where it is, as signers' weak hands do.
-Every frame is a function of the plan, the seed and its own time, so that a long text can be made piece by piece.
+Each limb has its own timeline of strokes. Between two strokes of a limb the path is a quintic in rotation
+space that leaves with the first stroke's velocity and arrives with the second's (minimum jerk when both are
+still). A hand that has nothing to do for long sinks to rest; for short it waits where it is, as signers' weak
+hands do. Every frame is a function of the plan, the seed and its own time, so that a long text can be made
+piece by piece.
 """
 
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,7 +25,16 @@ from stable_signer.slp_moe.clearance import keep_clear, keep_in_view, kinematics
 from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, path, rest_quaternions
 from stable_signer.slp_moe.nonmanual import add_nonmanuals
-from stable_signer.slp_moe.schedule import LEAD_OUT, LONGEST_PLAN, RETURN, RISE, Stroke, relax, strokes, travel_time
+from stable_signer.slp_moe.schedule import (
+    LEAD_OUT,
+    LONGEST_PLAN,
+    RETURN,
+    RISE,
+    Stroke,
+    relax,
+    strokes,
+    travel_time,
+)
 from stable_signer.slul.plan import Plan
 
 WAIT = 0.9  # seconds a limb waits where it is before it sinks to rest
@@ -65,7 +76,9 @@ class _Move:
     arrive: np.ndarray
 
     def at(self, times: np.ndarray) -> np.ndarray:
-        return rotation.bridge(self.a, self.b, self.leave, self.arrive, self.end - self.start, times - self.start)
+        return rotation.bridge(
+            self.a, self.b, self.leave, self.arrive, self.end - self.start, times - self.start
+        )
 
 
 _T = TypeVar("_T", _Event, _Move)
@@ -97,14 +110,16 @@ class Composer:
         self.frame_count = int(np.ceil(self.duration * fps))
         rest = rest_quaternions()
         self._tracks = {
-            name: _Track(self.strokes, name, rest[list(joints)], SPEED_LIMITS[list(joints)], self.plan.duration)
+            name: _Track(
+                self.strokes, name, rest[list(joints)], SPEED_LIMITS[list(joints)], self.plan.duration
+            )
             for name, joints in LIMBS.items()
         }
 
     def boundaries(self) -> list[int]:
         """Frame numbers where pieces begin and end: in the middle of the pauses between sentences."""
         sentences = [s for s in self.plan.sentences if s.end > s.start]
-        cuts = [round((a.end + b.start) / 2 * self.fps) for a, b in zip(sentences, sentences[1:], strict=False)]
+        cuts = [round((a.end + b.start) / 2 * self.fps) for a, b in itertools.pairwise(sentences)]
         marks = sorted({0, *(c for c in cuts if 0 < c < self.frame_count), self.frame_count})
         out = [0]
         for mark in marks[1:]:
@@ -116,7 +131,7 @@ class Composer:
     def pieces(self) -> Iterator[Motion]:
         """The motion in order; concatenated pieces equal `frames(0, frame_count)`."""
         marks = self.boundaries()
-        for first, last in zip(marks, marks[1:], strict=False):
+        for first, last in itertools.pairwise(marks):
             yield self.frames(first, last)
 
     def frames(self, first: int, last: int) -> Motion:
@@ -140,8 +155,8 @@ class Composer:
         return mirrored(motion) if self.left_handed else motion
 
     def _straighten(self, q: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Draw the wrists' ways between signs towards straight lines: people move their hands so (Flash & Hogan
-        1985), while turning every joint evenly swings the hand out in an arc."""
+        """Draw the wrists' ways between signs towards straight lines: people move their hands so (Flash &
+        Hogan 1985), while turning every joint evenly swings the hand out in an arc."""
         for limb, side in (("right", "R"), ("left", "L")):
             joints, wrist = list(LIMBS[limb]), Body.load().index[f"wrist.{side}"]
             moves = [m for m in self._tracks[limb].near_moves(times) if m.end - m.start > 0.1]
@@ -174,7 +189,9 @@ class Composer:
             low = np.minimum(at.astype(int), len(source) - 1)
             high = np.minimum(low + 1, len(source) - 1)
             values = source[low] + (source[high] - source[low]) * (at - low)[:, None]
-            weight = np.minimum((times[near] - stroke.start + fade) / fade, (stroke.end + fade - times[near]) / fade)
+            weight = np.minimum(
+                (times[near] - stroke.start + fade) / fade, (stroke.end + fade - times[near]) / fade
+            )
             face[near] += values * rotation.minimum_jerk(weight)[:, None]
         return np.clip(face, 0, 1)
 
@@ -208,14 +225,18 @@ def mirrored(motion: Motion) -> Motion:
 class _Track:
     """One limb's way through the plan."""
 
-    def __init__(self, all_strokes: list[Stroke], limb: str, rest: np.ndarray, limits: np.ndarray, end: float) -> None:
+    def __init__(
+        self, all_strokes: list[Stroke], limb: str, rest: np.ndarray, limits: np.ndarray, end: float
+    ) -> None:
         joints = list(LIMBS[limb])
         self.rest, self.limits = rest, limits
         self.events = [
-            _Event(s.start, s.end, path(s.prototype)[:, joints]) for s in all_strokes if s.prototype.uses(limb)
+            _Event(s.start, s.end, path(s.prototype)[:, joints])
+            for s in all_strokes
+            if s.prototype.uses(limb)
         ]
         chain = [None, *self.events, None]
-        self.moves = [m for a, b in zip(chain, chain[1:], strict=False) for m in self._moves(a, b)]
+        self.moves = [m for a, b in itertools.pairwise(chain) for m in self._moves(a, b)]
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """(N,) seconds -> (N, L, 4)."""
@@ -256,7 +277,9 @@ class _Track:
         arrive = CARRY * after.velocity(last=False)
         gap = after.start - before.end
         direct = self._seconds(before.path[-1], after.path[0], 0.0)
-        away = self._seconds(before.path[-1], self.rest, RETURN) + self._seconds(self.rest, after.path[0], RISE)
+        away = self._seconds(before.path[-1], self.rest, RETURN) + self._seconds(
+            self.rest, after.path[0], RISE
+        )
         if gap > max(away + 0.2, WAIT):
             return self._moves(before, None) + self._moves(None, after)
         if gap <= 1.4 * direct + 0.1:

@@ -28,16 +28,18 @@ LIMBS = _limbs()
 """Joint indices by limb: both arms with their hands, and the core (spine, neck, head)."""
 
 
-# The fastest 0.1% of frames within 600 fitted recordings of real signers (rad/s, over three frames), times 1.25:
-# recordings are of dictionary forms, and signers in a sentence are a little faster.
+# The fastest 0.1% of frames within 600 fitted recordings of real signers (rad/s, over three frames), times
+# 1.25: recordings are of dictionary forms, and signers in a sentence are a little faster.
 FASTEST = {
-    "finger1": 11.5, "finger": 17.0, "metacarpal": 6.0, "wrist": 19.0, "lowerarm01": 13.5, "lowerarm02": 16.0,
-    "upperarm01": 16.0, "upperarm02": 6.0, "shoulder01": 6.0, "clavicle": 2.5, "head": 4.0, "neck": 4.0, "spine": 2.0,
+    "finger1": 11.5, "finger": 17.0, "metacarpal": 6.0, "wrist": 19.0, "lowerarm01": 13.5,
+    "lowerarm02": 16.0, "upperarm01": 16.0, "upperarm02": 6.0, "shoulder01": 6.0, "clavicle": 2.5,
+    "head": 4.0, "neck": 4.0, "spine": 2.0,
 }  # fmt: skip
 
 
 def _speed_limits() -> np.ndarray:
     """(J,) rad/s; joints that no sign moves get the slowest limit."""
+
     def limit(name: str) -> float:
         return next((v for prefix, v in FASTEST.items() if name.startswith(prefix)), min(FASTEST.values()))
 

@@ -1,8 +1,8 @@
 """The grammar of face and head, and the small movements of a living body.
 
-What each span does is a table (`ACTIONS`), from NCSLGR (native signers): brows lowered in 191 of 200 wh-questions,
-raised in 80 of 93 yes/no questions, in 276 of 283 topics and 73 of 78 conditionals; headshake with 167 of 173
-negations. How strongly is our choice, set by looking at rendered faces.
+What each span does is a table (`ACTIONS`), from NCSLGR (native signers): brows lowered in 191 of 200
+wh-questions, raised in 80 of 93 yes/no questions, in 276 of 283 topics and 73 of 78 conditionals; headshake
+with 167 of 173 negations. How strongly is our choice, set by looking at rendered faces.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ LEXICAL_BROWS = 0.25  # share of a prototype's own brow movement that is kept: b
 
 @dataclass(frozen=True)
 class Action:
-    """What a non-manual does. `face`: ARKit action -> 0..1. Head angles in degrees: `nod` forward, `tilt` to the
-    signer's right, `turn` to the signer's left. `shake` and `nodding`: amplitude in degrees of a repeated movement
-    at `rate` Hz."""
+    """What a non-manual does. `face`: ARKit action -> 0..1. Head angles in degrees: `nod` forward, `tilt` to
+    the signer's right, `turn` to the signer's left. `shake` and `nodding`: amplitude in degrees of a repeated
+    movement at `rate` Hz."""
 
     face: dict[str, float] = field(default_factory=dict)
     nod: float = 0.0
@@ -61,8 +61,8 @@ def add_nonmanuals(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lay grammar, blinks, breath and sway over a motion.
 
-    q (T, J, 4), face (T, 52), times (T,) seconds of the plan. Returns q, face and root (T, 3) metres. Each frame
-    depends on its own time, the plan and the seed only.
+    q (T, J, 4), face (T, 52), times (T,) seconds of the plan. Returns q, face and root (T, 3) metres. Each
+    frame depends on its own time, the plan and the seed only.
     """
     body = Body.load()
     face = face.copy()
@@ -89,7 +89,11 @@ def add_nonmanuals(
     angles += sway.read(times, 0, 3, degrees_or_metres=1.1)
     q = _turn_head(q, angles, body)
     q = _breathe(q, times, sway, body)
-    return q, np.clip(face, 0, 1), sway.read(times, 3, 3, degrees_or_metres=0.004) * np.array([1.0, 0.6, 0.15])
+    return (
+        q,
+        np.clip(face, 0, 1),
+        sway.read(times, 3, 3, degrees_or_metres=0.004) * np.array([1.0, 0.6, 0.15]),
+    )
 
 
 def envelope(times: np.ndarray, start: float, end: float) -> np.ndarray:
@@ -103,7 +107,8 @@ def _turn_head(q: np.ndarray, degrees: np.ndarray, body: Body) -> np.ndarray:
     out = q.copy()
     for name, share in HEAD_SHARE.items():
         j = body.index[name]
-        # x points to the signer's left, -y forward, z up: nodding turns about +x, tilting about y, turning about z.
+        # x points to the signer's left, -y forward, z up: nodding turns about +x, tilting about y, turning
+        # about z.
         turn = rotation.exp(np.radians(degrees * share)[:, [0, 1, 2]])
         out[:, j] = rotation.multiply(turn, out[:, j])
     return out
@@ -152,7 +157,9 @@ def _blink_times(plan: Plan, seed: int) -> list[float]:
 
 
 class _Sway:
-    """Slow smooth noise: sums of three sines of seeded phases and rates, each channel within about [-1, 1]."""
+    """Slow smooth noise: sums of three sines of seeded phases and rates, each channel within about [-1,
+    1].
+    """
 
     CHANNELS = 9
 
@@ -164,5 +171,7 @@ class _Sway:
     def read(self, times: np.ndarray, first: int, count: int, degrees_or_metres: float) -> np.ndarray:
         """(T, count) channels from `first`, scaled."""
         channels = slice(first, first + count)
-        waves = np.sin(2 * np.pi * self.rates[channels] * times[:, None, None] + self.phases[channels])  # (T, C, 3)
+        waves = np.sin(
+            2 * np.pi * self.rates[channels] * times[:, None, None] + self.phases[channels]
+        )  # (T, C, 3)
         return degrees_or_metres * (waves @ np.array([0.55, 0.3, 0.15]))

@@ -1,9 +1,10 @@
 """When each sign is made: from a planner's draft to a plan in seconds.
 
-A sign takes as long as its stroke needs; the way to the next sign takes as long as the slowest joint needs, so that
-no joint ever turns faster than real signers' joints do (`SPEED_LIMITS`). The floors are measured on NCSLGR (native
-signers): the median lexical sign lasts 200 ms and the median gap 134 ms. We sign slower than that by default,
-because a synthetic signer is harder to read and dictionary forms are longer than signs in a sentence.
+A sign takes as long as its stroke needs; the way to the next sign takes as long as the slowest joint needs,
+so that no joint ever turns faster than real signers' joints do (`SPEED_LIMITS`). The floors are measured on
+NCSLGR (native signers): the median lexical sign lasts 200 ms and the median gap 134 ms. We sign slower than
+that by default, because a synthetic signer is harder to read and dictionary forms are longer than signs in a
+sentence.
 """
 
 from __future__ import annotations
@@ -51,14 +52,18 @@ def schedule(draft: Draft, lexicon: Lexicon, speed: float = 1.0) -> Plan:
         raise StableSignerError(f"speed {speed:g} is not possible: choose {SPEEDS[0]:g} to {SPEEDS[1]:g}")
     clock = _Clock(lexicon, speed)
     signs: list[Sign] = [clock.place(sign) for sign in draft.signs]
-    sentences, first = [], 0
+    sentences: list[Sentence] = []
+    first = 0
     for text, count in draft.sentences:
         members = [s for s in signs[first : first + count] if s.kind != "pause"]
         first += count
         at = sentences[-1].end if sentences else 0.0
-        sentences.append(Sentence(text, members[0].start, members[-1].end) if members else Sentence(text, at, at))
+        sentences.append(
+            Sentence(text, members[0].start, members[-1].end) if members else Sentence(text, at, at)
+        )
     spans = sorted(
-        (Nonmanual(s.kind, signs[s.first].start, signs[s.last].end) for s in draft.spans), key=lambda n: n.start
+        (Nonmanual(s.kind, signs[s.first].start, signs[s.last].end) for s in draft.spans),
+        key=lambda n: n.start,
     )
     return Plan(
         text=draft.text,
@@ -91,16 +96,19 @@ def relax(plan: Plan, lexicon: Lexicon) -> Plan:
     old.append(old[-1] + LONGEST_PLAN)
     new.append(new[-1] + LONGEST_PLAN)
 
-    def moved(item: Nonmanual | Sentence) -> dict[str, float]:
-        return {k: float(np.interp(getattr(item, k), old, new)) for k in ("start", "end")}
+    def moved(time: float) -> float:
+        return float(np.interp(time, old, new))
 
     late = max(n - o for n, o in zip(new, old, strict=True))
     return replace(
         plan,
         signs=tuple(signs),
-        nonmanuals=tuple(replace(n, **moved(n)) for n in plan.nonmanuals),
-        sentences=tuple(replace(s, **moved(s)) for s in plan.sentences),
-        notes=(*plan.notes, f"signs were moved back by up to {late:.2f} s, because the hands could not be so fast"),
+        nonmanuals=tuple(replace(n, start=moved(n.start), end=moved(n.end)) for n in plan.nonmanuals),
+        sentences=tuple(replace(s, start=moved(s.start), end=moved(s.end)) for s in plan.sentences),
+        notes=(
+            *plan.notes,
+            f"signs were moved back by up to {late:.2f} s, because the hands could not be so fast",
+        ),
     )
 
 
@@ -163,12 +171,16 @@ class _Clock:
 
 
 def travel_time(a: np.ndarray, b: np.ndarray, limits: np.ndarray) -> float:
-    """Seconds that a minimum-jerk movement from pose a to b (J, 4) needs if joint j may turn limits[j] rad/s."""
+    """Seconds that a minimum-jerk movement from pose a to b (J, 4) needs if joint j may turn limits[j]
+    rad/s.
+    """
     return float((rotation.MINIMUM_JERK_PEAK * rotation.turn_between(a, b) / limits).max())
 
 
 def _layout(sign: Sign, lexicon: Lexicon) -> tuple[list[Stroke], float]:
-    """A sign's prototypes with times from its own start at natural pace, and its natural length in seconds."""
+    """A sign's prototypes with times from its own start at natural pace, and its natural length in
+    seconds.
+    """
     if sign.kind == "fingerspelled":
         spelled = lexicon.spelled(sign.parts)
         return [Stroke(spelled, 0.0, spelled.duration)], spelled.duration
@@ -182,10 +194,17 @@ def _in_a_row(prototypes: Sequence[Prototype]) -> tuple[list[Stroke], float]:
     for i, prototype in enumerate(prototypes):
         if i:
             previous = prototypes[i - 1]
-            shared = [j for limb, joints in LIMBS.items() if prototype.uses(limb) and previous.uses(limb)
-                      for j in joints]
-            needed = travel_time(end_pose(previous)[shared], start_pose(prototype)[shared], SPEED_LIMITS[shared]) \
-                if shared else 0.0
+            shared = [
+                j
+                for limb, joints in LIMBS.items()
+                if prototype.uses(limb) and previous.uses(limb)
+                for j in joints
+            ]
+            needed = (
+                travel_time(end_pose(previous)[shared], start_pose(prototype)[shared], SPEED_LIMITS[shared])
+                if shared
+                else 0.0
+            )
             at += max(SHORTEST_GAP, needed)
         length = stroke_length(prototype)
         out.append(Stroke(prototype, at, at + length))
@@ -205,6 +224,8 @@ def stroke_length(prototype: Prototype) -> float:
 def _fastest(prototype: Prototype) -> float:
     """Seconds in which the stroke can be made with every joint within its limit (SPEED_LIMITS)."""
     q = path(prototype)
-    step = min(3, len(q) - 1)  # over three frames, and nine tenths of them: single frames carry tracking noise
+    step = min(
+        3, len(q) - 1
+    )  # over three frames, and nine tenths of them: single frames carry tracking noise
     turns = rotation.turn_between(q[:-step], q[step:]) / step  # (T - step, J) radians a frame
     return float((np.quantile(turns, 0.9, axis=0) / SPEED_LIMITS).max()) * (len(q) - 1)

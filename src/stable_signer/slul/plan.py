@@ -6,6 +6,7 @@ Times are seconds from the start of the plan.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -130,7 +131,9 @@ class Plan:
 
     @property
     def coverage(self) -> dict[str, int]:
-        """How many signs came from the lexicon, were composed, approximated, spelled; how much was dropped."""
+        """How many signs came from the lexicon, were composed, approximated, spelled; how much was
+        dropped.
+        """
         signed = [s for s in self.signs if s.kind != "pause"]
         approximate = [s for s in signed if s.approximate]
         exact = [s for s in signed if not s.approximate]
@@ -169,12 +172,22 @@ class Plan:
         Unknown keys are refused, so that a misspelled one is not silently ignored.
         """
         top = _Reader(data, "the plan")
-        top.allow("version", "language", "text", "planner", "signs", "nonmanuals", "sentences", "notes",
-                  "dropped", "coverage")
+        top.allow(
+            "version",
+            "language",
+            "text",
+            "planner",
+            "signs",
+            "nonmanuals",
+            "sentences",
+            "notes",
+            "dropped",
+            "coverage",
+        )
         version = top.get("version", int)
         if version != VERSION:
             raise StableSignerError(
-                f"the plan has version {version}, but this program reads version {VERSION}: make the plan anew"
+                f"the plan has version {version}, not {VERSION}, which this program reads: make it anew"
             )
         language = top.get("language", str)
         if language not in LANGUAGES:
@@ -183,14 +196,15 @@ class Plan:
             )
         signs = tuple(_read_sign(s, i) for i, s in enumerate(top.get("signs", list)))
         nonmanuals = tuple(
-            _read_span(n, f"nonmanuals[{i}]", NONMANUALS) for i, n in enumerate(top.get("nonmanuals", list, []))
+            _read_span(n, f"nonmanuals[{i}]", NONMANUALS)
+            for i, n in enumerate(top.get("nonmanuals", list, []))
         )
         sentences = tuple(_read_sentence(s, i) for i, s in enumerate(top.get("sentences", list, [])))
-        for a, b in zip(signs, signs[1:], strict=False):
+        for a, b in itertools.pairwise(signs):
             if b.start < a.end - 1e-6:
                 raise StableSignerError(
-                    f"the plan's sign {b.gloss} starts at {b.start:.2f} s, before {a.gloss} ends at {a.end:.2f} s: "
-                    "signs must follow one another"
+                    f"the plan's sign {b.gloss} starts at {b.start:.2f} s, before {a.gloss} ends at "
+                    f"{a.end:.2f} s: signs must follow one another"
                 )
         return cls(
             text=top.get("text", str, ""),
@@ -213,12 +227,14 @@ class Plan:
         try:
             data = json.loads(raw)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise StableSignerError(f"the plan {path} is not JSON ({error}): make it with `stable-signer plan --json`"
-                                    ) from error
+            raise StableSignerError(
+                f"the plan {path} is not JSON ({error}): make it with `stable-signer plan --json`"
+            ) from error
         return cls.from_dict(data)
 
     def shifted(self, seconds: float) -> Plan:
         """The same plan, every time moved by `seconds`."""
+
         def move(item: Any) -> Any:
             return replace(item, start=item.start + seconds, end=item.end + seconds)
 
@@ -262,16 +278,22 @@ class _Reader:
     def allow(self, *keys: str) -> None:
         unknown = [k for k in self.data if k not in keys]
         if unknown:
-            raise StableSignerError(f"{self.where} has an unknown key {unknown[0]!r}: known keys are {', '.join(keys)}")
+            raise StableSignerError(
+                f"{self.where} has an unknown key {unknown[0]!r}: known keys are {', '.join(keys)}"
+            )
 
     def get(self, key: str, kind: type, default: Any = None) -> Any:
         if key not in self.data:
             if default is None:
-                raise StableSignerError(f"{self.where} lacks {key!r}: see docs/plan.md for the form of a plan")
+                raise StableSignerError(
+                    f"{self.where} lacks {key!r}: see docs/plan.md for the form of a plan"
+                )
             return default
         value = self.data[key]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise StableSignerError(f"{self.where}: {key!r} must be {kind.__name__}, not {type(value).__name__}")
+            raise StableSignerError(
+                f"{self.where}: {key!r} must be {kind.__name__}, not {type(value).__name__}"
+            )
         return value
 
     def strings(self, key: str) -> list[str]:
@@ -289,7 +311,9 @@ class _Reader:
             times.append(float(value))
         start, end = times
         if start < 0 or end < start:
-            raise StableSignerError(f"{self.where} runs from {start} to {end} s: times must not be negative or run back")
+            raise StableSignerError(
+                f"{self.where} runs from {start} to {end} s: times must not be negative or run back"
+            )
         return start, end
 
 
@@ -301,14 +325,23 @@ def _read_sign(data: object, index: int) -> Sign:
         raise StableSignerError(f"signs[{index}]: kind {kind!r} is unknown: use one of {', '.join(KINDS)}")
     source = r.get("source", str, "author")
     if source not in SOURCES:
-        raise StableSignerError(f"signs[{index}]: source {source!r} is unknown: use one of {', '.join(SOURCES)}")
+        raise StableSignerError(
+            f"signs[{index}]: source {source!r} is unknown: use one of {', '.join(SOURCES)}"
+        )
     gloss = r.get("gloss", str)
     if not gloss.strip():
         raise StableSignerError(f"signs[{index}] has an empty gloss: name the sign")
     start, end = r.span()
-    return Sign(gloss=gloss, kind=kind, start=start, end=end, source=source,
-                approximate=r.get("approximate", bool, False), text=r.get("text", str, ""),
-                parts=tuple(r.strings("parts")))
+    return Sign(
+        gloss=gloss,
+        kind=kind,
+        start=start,
+        end=end,
+        source=source,
+        approximate=r.get("approximate", bool, False),
+        text=r.get("text", str, ""),
+        parts=tuple(r.strings("parts")),
+    )
 
 
 def _read_span(data: object, where: str, kinds: tuple[str, ...]) -> Nonmanual:
