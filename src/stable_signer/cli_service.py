@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="captions")(captions_command)
     app.command(name="batch")(batch_command)
     app.command(name="attest")(attest_command)
+    app.command(name="gltf")(gltf_command)
     app.add_typer(lexicon_app)
 
 
@@ -389,3 +390,29 @@ def _own_lexicon(folder: str, language: str, licence: str) -> OwnLexicon:
             )
         return own
     return OwnLexicon.create(folder, language, "", licence)
+
+
+def gltf_command(
+    source: Annotated[str, typer.Argument(metavar="IN.pose|PLAN.json", help="A motion or a plan.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The model, .glb.")],
+    signer: Annotated[str | None, typer.Option(help="Who signs.", show_default="the first")] = None,
+    seed: Annotated[int, typer.Option(help="For a plan: the same seed gives the same motion.")] = 0,
+    left_handed: Annotated[
+        bool, typer.Option("--left-handed", help="For a plan: a left-handed signer.")
+    ] = False,
+) -> None:
+    """Write the moving body as glTF, for three.js, Blender and game engines."""
+    from stable_signer import pipeline
+    from stable_signer.media.files import Outputs
+    from stable_signer.slul.plan import Plan
+
+    who = pipeline.check_signer(signer)
+    engine = pipeline.StableSigner.from_pretrained()
+    if Path(source).suffix.lower() == ".pose":
+        motion = engine.load_pose(source)
+    else:
+        motion = engine.motion(Plan.load(source), pipeline.check_seed(seed), left_handed)
+    from stable_signer.media.gltf import write_glb
+
+    with Outputs() as outputs:
+        write_glb(outputs.claim(output, (".glb",)), motion, who)
