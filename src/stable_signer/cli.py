@@ -398,7 +398,7 @@ def _report(plan: Plan) -> None:
     spelled = [s.text or s.gloss for s in plan.signs if s.source == "alphabet"]
     rough = [s.text or s.gloss for s in plan.signs if s.approximate and s.source != "alphabet"]
     for what, words in (
-        ("spelled with the fingers, because there is no sign for it here", spelled),
+        ("spelled with the fingers (a name, or no sign for it here)", spelled),
         ("only roughly right", rough),
         ("left out, because nothing stands for it", plan.dropped),
     ):
