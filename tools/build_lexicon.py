@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,9 +35,11 @@ from stable_signer.slp_moe.handshapes import handshape, table
 
 GLOSSES = Path(lx.__file__).parents[1] / "weights" / "glosses.csv"
 MARGIN = 4  # frames fitted on either side of the stroke, so that its ends are not the ends of the smoother
-LONGEST = 1.0  # seconds: longer strokes are dictionary-slow and are sped up, at most by QUICKEST
-QUICKEST = 1.8
-STILL = 0.10  # m/s: slower is a hold
+LONGEST = 0.92  # seconds: longer strokes are dictionary-slow and are sped up, at most by QUICKEST
+QUICKEST = 2.0
+LAP = 0.36  # metres: height of a wrist below which it is on its way from or to the lap
+STILL = 0.06  # m/s: slower is a hold
+SHORTEST = 10  # frames that are kept of a sign that hardly moves
 LONGEST_HOLD = 3  # frames of stillness kept at either end
 ERROR_BAR, TRACKED_BAR = 0.25, 0.70  # palm lengths; share of frames
 # Seen to be another sign, a poor take or poor tracking when looked at beside the filmed frames
@@ -85,15 +87,16 @@ def clip_landmarks(data: Path, clip: str) -> Landmarks:
 
 
 def left_dominant(targets: Targets) -> bool:
-    """Does the left hand lead: is it the one that is up, or, if both are, does it move clearly more?"""
-    shown, path = [], []
+    """Does the left hand lead: is it the one that is up, or, if both are, does it move clearly more?
+
+    The hand that moves is the one that gets lost, so arms count also where only their wrist was seen.
+    """
+    up, path = [], []
     for side in targets.sides:
-        up = side.raised & side.found
-        wrist = fit.smooth_rows(side.points[:, 2, [0, 2]], np.where(side.found, 1.0, 0.1), 1.0)
-        steps = np.linalg.norm(np.diff(wrist, axis=0), axis=1)
-        shown.append(float(up.sum()))
-        path.append(float(steps[up[1:] & up[:-1]].sum()))
-    return shown[1] > 2 * shown[0] or (shown[1] >= 0.5 * shown[0] and path[1] > 1.3 * path[0] + 0.05)
+        up.append(float((side.points[:, 2, 2] > fit.SIGNING_SPACE).sum()) if side.raised.any() else 0.0)
+        wrist = fit.smooth_rows(side.points[:, 2, [0, 2]], np.where(side.found, 1.0, 0.3), 1.0)
+        path.append(float(np.linalg.norm(np.diff(wrist, axis=0), axis=1).sum()))
+    return up[1] > 2 * up[0] or (up[1] >= 0.5 * up[0] and path[1] > 1.4 * path[0] + 0.05)
 
 
 @dataclass(frozen=True)
@@ -204,11 +207,12 @@ def _one_or_two(clip: Targets) -> Targets:
 
 def retime(one: Fit, fitter: Fitter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Citation pace: short holds at the ends, long holds inside shortened, slow signs sped up."""
+    one = _without_lap(one, fitter)
     speed = wrist_speed(one.dofs, fitter, one.two_handed)
     turn = np.zeros(1)
     if len(one.dofs) > 1:
         turn = np.linalg.norm(np.gradient(one.dofs, axis=0), axis=2).max(1) * 25  # rad/s, all joints together
-    still = (speed < STILL) & (turn < 2.2)
+    still = (speed < STILL) & (turn < 1.6)
     keep = np.ones(len(still), dtype=bool)
     run = 0
     for t in range(len(still)):
@@ -220,9 +224,10 @@ def retime(one: Fit, fitter: Fitter) -> tuple[np.ndarray, np.ndarray, np.ndarray
     if trailing > LONGEST_HOLD:
         keep[len(still) - trailing + LONGEST_HOLD :] = False
     rows = np.flatnonzero(keep)
-    if len(rows) < 6:  # a held shape: keep a quarter of a second of it
-        middle = len(keep) // 2
-        rows = np.arange(max(0, middle - 3), min(len(keep), middle + 4))
+    if len(rows) < SHORTEST:  # held, or moved so little that it looks held: keep where it moves most
+        motion = np.convolve(speed, np.ones(SHORTEST), "valid") if len(speed) > SHORTEST else np.zeros(1)
+        first = int(motion.argmax())
+        rows = np.arange(first, min(first + SHORTEST, len(keep)))
     length = len(rows) / 25
     pace = float(np.clip(length / LONGEST, 1.0, QUICKEST))
     count = max(2, round(len(rows) / pace))
@@ -240,6 +245,18 @@ def retime(one: Fit, fitter: Fitter) -> tuple[np.ndarray, np.ndarray, np.ndarray
         return np.asarray(fit.smooth_rows(flat, np.ones(len(flat)), 0.15).reshape(mixed.shape))
 
     return sample(one.dofs), sample(one.head), sample(one.face)
+
+
+def _without_lap(one: Fit, fitter: Fitter) -> Fit:
+    """Cut off what is left of arrival and return: ends where the hand is at the lap and signs much higher."""
+    points, _, _, _ = fitter.limb.pose(torch.from_numpy(one.dofs[:, 0]).float())
+    height = points[:, 2, 2].numpy()
+    low = (height < LAP) & (height < np.median(height) - 0.1)
+    most = len(low) // 3
+    first = int(np.argmin(low[:most])) if low[0] and not low[:most].all() else 0
+    last = int(np.argmin(low[::-1][:most])) if low[-1] and not low[::-1][:most].all() else 0
+    rows = slice(first, len(low) - last)
+    return replace(one, dofs=one.dofs[rows], head=one.head[rows], face=one.face[rows])
 
 
 def wrist_speed(dofs: np.ndarray, fitter: Fitter, two_handed: bool) -> np.ndarray:
@@ -309,6 +326,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, default=Path("runs/lexicon"))
     parser.add_argument("--only", nargs="*", default=None, help="clip names, for trying out")
     parser.add_argument("--out", type=Path, default=GLOSSES.with_name("lexicon.safetensors"))
+    parser.add_argument("--report", type=Path, default=None, help="also list every sign's quality, CSV")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     fitter = default_fitter()
@@ -316,12 +334,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     entries = []
     for one in fits:
         dofs, head, face = retime(one, fitter)
-        approximate = one.error > ERROR_BAR or one.tracked < TRACKED_BAR or one.name in DOUBTED
-        entries.append(lx.Entry(one.name, dofs, head, face, one.two_handed, approximate, one.error,
-        one.tracked))
+        entries.append(lx.Entry(
+            one.name, dofs, head, face, one.two_handed, bool(doubt(one)), one.error, one.tracked))
     lx.write(options.out, entries, fitter.limb)
+    if options.report:
+        list_signs(fits, entries, options.report)
     report(entries, options.out)
     return 0
+
+
+def doubt(one: Fit) -> str:
+    """Why a sign is approximate; empty if it is not."""
+    if one.error > ERROR_BAR:
+        return "error"
+    if one.tracked < TRACKED_BAR:
+        return "tracking"
+    return "looked at" if one.name in DOUBTED else ""
+
+
+def list_signs(fits: Sequence[Fit], entries: Sequence[lx.Entry], path: Path) -> None:
+    """One line a clip: how long, how well fitted, and why it is approximate if it is."""
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["clip", "seconds", "hands", "error_palms", "tracked", "mirrored", "approximate"])
+        for one, entry in zip(fits, entries):
+            out.writerow([one.name, f"{len(entry.dofs) / 25:.2f}", 1 + one.two_handed, f"{one.error:.3f}",
+                          f"{one.tracked:.2f}", int(one.mirrored), doubt(one)])
+    part.replace(path)
 
 
 def report(entries: list[lx.Entry], out: Path) -> None:

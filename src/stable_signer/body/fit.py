@@ -322,7 +322,7 @@ def _hinge_rotation(hinge: Hinge, angle: Tensor) -> Tensor:
 # ----------------------------------------------------------------------------------------------------
 
 # Metres: a wrist above this height may be signing; at rest in the lap it is at 0.27 to 0.30.
-_SIGNING_SPACE = 0.305
+SIGNING_SPACE = 0.305
 _READY = 0.325  # a clip that begins with the wrist above this begins with the sign
 _PALM_BONES = ((0, 5), (0, 9), (0, 13), (0, 17), (5, 9), (9, 13), (13, 17), (5, 17))
 # Length of our hand's segments over MediaPipe's, both relative to the palm, by the point at the far end
@@ -502,7 +502,7 @@ class Fitter:
     def _raised(self, wrist: np.ndarray, found: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Is the hand in signing space: above the waist, and found nearby in time."""
         near = np.convolve(found.astype(float), np.ones(9), "same") > 0
-        return (wrist[:, 2] > _SIGNING_SPACE) & near
+        return (wrist[:, 2] > SIGNING_SPACE) & near
 
     def _wrist_depth(self, world: np.ndarray, shoulder: int, joint: int) -> np.ndarray:
         """Depth (T,) of a joint from MediaPipe's world points, smoothed hard: they are noisy."""
