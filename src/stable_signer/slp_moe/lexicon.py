@@ -44,7 +44,7 @@ FACE_CHANNELS: dict[str, tuple[str, ...]] = {
     "eyeBlink": ("eyeBlinkLeft", "eyeBlinkRight"),
 }
 
-# How fast joints turn in real signing, rad/s between frames at 25 fps, by the beginning of the joint's name: the
+# How fast joints turn in real signing, rad/s between frames at 25 fps, by the start of the joint's name: the
 # 99th percentile over 3,224 frames of 60 well-tracked clips (docs/lexicon.md). The head hardly moves there.
 JOINT_SPEED_P99 = {"clavicle": 2.9, "upperarm": 8.4, "lowerarm": 8.6, "wrist": 12.7, "finger": 14.0}
 WRIST_SPEED_P99 = 1.9  # m/s through space
