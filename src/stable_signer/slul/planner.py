@@ -21,6 +21,7 @@ from pathlib import Path
 from torch import Tensor
 
 from stable_signer.errors import StableSignerError
+from stable_signer.slul import english as en
 from stable_signer.slul.decode import BeamConfig, GlossTrie, Hypothesis, Reader, beam_search
 from stable_signer.slul.glosses import Glossary
 from stable_signer.slul.grammar import FUSED, NEGATIVE, Discourse, _join_negation, _light_verbs
@@ -29,7 +30,7 @@ from stable_signer.slul.plan import Draft, Sign, Span
 from stable_signer.slul.reading import Item
 from stable_signer.slul.reading import Reader as TextReader
 from stable_signer.slul.rules import RulePlanner
-from stable_signer.slul.slots import ADDED, CONTENT, DOMAIN, Slotted, SlotTrie, signed, slotted
+from stable_signer.slul.slots import ADDED, CONTENT, DOMAIN, TRUSTED, Slotted, SlotTrie, signed, slotted
 from stable_signer.slul.teacher import end_of
 from stable_signer.slul.text import normalise_german
 from stable_signer.slul.tokens import Token
@@ -102,7 +103,10 @@ class SlulPlanner(RulePlanner):
         if reason or sentence is None:
             return reason
         ids = self.reader.vocabulary.text_ids(f"{DOMAIN} {sentence.text}", "ase")
-        hypotheses = beam_search(self.reader, ids, SlotTrie(self.reader.vocabulary, sentence), ASL_BEAM)
+        added = TRUSTED if _past(items) else frozenset[str]()
+        hypotheses = beam_search(
+            self.reader, ids, SlotTrie(self.reader.vocabulary, sentence, added), ASL_BEAM
+        )
         if not hypotheses:
             return "SLUL found no complete plan"
         best = hypotheses[0]
@@ -136,7 +140,13 @@ def faced(items: list[Item], signs: list[Sign], spans: list[Span], question: boo
     to the end, but not over the question sign; what SLUL learned from 134 negations is less sure than that.
     """
     asking = ("wh-question", "yes-no-question")
-    kept = [s for s in spans if s.kind != "negation" and (question or s.kind not in asking)]
+    kept = [
+        s
+        for s in spans
+        if s.kind != "negation"
+        and (question or s.kind not in asking)
+        and not (s.kind == "topic" and all(x.kind == "index" for x in signs[s.first : s.last + 1]))
+    ]
     if question and not any(s.kind in asking for s in kept):
         kept.append(Span(asking[not any(i.tag == "WH" for i in items)], 0, len(signs) - 1))
     denied = next((k for k, s in enumerate(signs) if s.gloss in NEGATIVE), None)
@@ -147,7 +157,21 @@ def faced(items: list[Item], signs: list[Sign], spans: list[Span], question: boo
             len(signs) - 1,
         )
         kept.append(Span("negation", denied, max(denied, end)))
+    degree = {
+        id(s) for i in items if i.tag == "ADV" and i.word in en.DEGREE for s in i.signs if s.gloss != "ALSO"
+    }
+    kept += [Span("intensity", k, min(k + 1, len(signs) - 1)) for k, s in enumerate(signs) if id(s) in degree]
     return kept
+
+
+def _past(items: list[Item]) -> bool:
+    """Whether the sentence tells of something over: only then may SLUL add FINISH or PAST."""
+    return any(
+        i.word in en.PAST_BE | {"did", "had"}
+        or i.tag == "PERFECT"
+        or (i.tag == "VERB" and en.verb_form(i.word) == "past")
+        for i in items
+    )
 
 
 def _unsuited(items: list[Item], sentence: Slotted | None, question: bool) -> str:

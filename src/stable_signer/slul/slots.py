@@ -38,8 +38,10 @@ from stable_signer.slul.vocabulary import (
 
 CONTENT = frozenset({"NOUN", "NAME", "VERB", "ADJ", "ADV", "NUM", "WH", "TIME", "NOT", "X", "INTJ"})
 """Parts of speech that a plan must not lose."""
-OPTIONAL = frozenset({"CONJ", "PREP", "SUB", "WHEN", "LOC"})
-"""Parts of speech that signers often leave to order, space and face; all others have to be used."""
+OPTIONAL = frozenset({"and", "at", "by", "for", "from", "of", "to", "when"})
+"""Words that signers often leave to order, space and face; every other word with a sign has to be used."""
+PHRASE = frozenset({"ADJ", "NUM", "POSS", "DET"})
+"""Parts of speech that stay in front of the noun that they belong to, as the text has them."""
 NAMELESS = frozenset({"NAME", "NUM", "X"})
 """Parts of speech whose word tells nothing about the order: the network does not see it."""
 ADDED = frozenset(
@@ -78,7 +80,8 @@ ADDED = frozenset(
 )
 """Glosses that may be signed without a word of their own: what training keeps of a signer's line."""
 TRUSTED = frozenset({"FINISH", "PAST"})
-"""Those of ADDED that the product lets SLUL add: with 1,300 utterances it has not learned where the others belong."""
+"""Those of ADDED that the product lets SLUL add: with 1,300 utterances it has not learned where the others
+belong."""
 DOMAIN = "SIGNER"
 """The first word of a text: order as signers do, not as the rules that taught most of the examples."""
 _TAG_OF = dict(NONMANUAL_TAGS)
@@ -88,11 +91,15 @@ _KIND_OF = {tag: kind for kind, tag in NONMANUAL_TAGS.items()}
 @dataclass(frozen=True)
 class Slotted:
     """A sentence as SLUL reads it: `text`, the items of slots 1, 2, .., and which slots (0-based) must be
-    used."""
+    used.
+
+    `linked` are slots that the next slot has to follow at once: the beginning of a phrase.
+    """
 
     text: str
     items: tuple[Item, ...]
     required: frozenset[int]
+    linked: frozenset[int] = frozenset()
 
 
 def slotted(items: Sequence[Item], end: str, without: frozenset[int] = frozenset()) -> Slotted | None:
@@ -116,11 +123,24 @@ def slotted(items: Sequence[Item], end: str, without: frozenset[int] = frozenset
                 slots.append(item)
             words.append(item.tag)
         words += seen.replace("<", "").replace(">", "").split()
-    required = frozenset(k for k, item in enumerate(slots) if item.tag not in OPTIONAL)
-    return Slotted(" ".join([*words, end]), tuple(slots), required)
+    required = frozenset(k for k, item in enumerate(slots) if item.word not in OPTIONAL)
+    linked = frozenset(k for k in range(len(slots) - 1) if _linked(items, slots[k], slots[k + 1]))
+    return Slotted(" ".join([*words, end]), tuple(slots), required, linked)
 
 
-SlotState = tuple[frozenset[int], frozenset[int], Counter[int]]
+def _linked(items: Sequence[Item], left: Item, right: Item) -> bool:
+    """Whether `right` belongs to the phrase that `left` begins: neighbours but for articles."""
+    first, last = (next(k for k, i in enumerate(items) if i is x) for x in (left, right))
+    if any(i.tag not in ("ART", "SILENT") for i in items[first + 1 : last]) or left.tag == "TIME":
+        return False
+    if left.tag in PHRASE and not any(i.tag == "SILENT" for i in items[first + 1 : last]):
+        return right.tag in ("NOUN", "NAME") or (right.tag in PHRASE and left.tag != "ADJ")
+    if left.tag == "PREP":
+        return right.tag in (*PHRASE, "NOUN", "NAME", "PRON", "TIME")
+    return left.word == "how" and right.tag in ("ADJ", "ADV")
+
+
+SlotState = tuple[frozenset[int], frozenset[int], Counter[int], int]
 
 
 class SlotTrie:
@@ -130,10 +150,11 @@ class SlotTrie:
     def __init__(
         self, vocabulary: Vocabulary, sentence: Slotted, added: frozenset[str] = TRUSTED, most_added: int = 2
     ) -> None:
-        self.start: SlotState = (frozenset(), frozenset(), Counter())
+        self.start: SlotState = (frozenset(), frozenset(), Counter(), -1)
         ids = vocabulary.special_ids
         self.slots = {ids[SLOT_NAMES[k]]: k for k in range(len(sentence.items))}
-        self.required = sentence.required
+        self.required, self.linked = sentence.required, sentence.linked
+        self.first_slot = ids[SLOT_NAMES[0]]
         self.opens = {ids[t]: k for k, t in enumerate(OPEN_TAGS)}
         self.closes = {ids[t]: k for k, t in enumerate(CLOSE_TAGS)}
         self.added = {vocabulary.whole_ids[g] for g in added if g in vocabulary.whole_ids}
@@ -141,29 +162,39 @@ class SlotTrie:
 
     def mask(self, state: SlotState) -> Tensor:
         """(V,) 0 for ids that may come next, -inf for the rest."""
-        used, is_open, added = state
-        allowed = [t for t, k in self.slots.items() if k not in used]
+        used, is_open, added, last = state
+        mask = torch.full((self.size,), -math.inf)
+        if last in self.linked and last + 1 not in used:  # inside a phrase
+            mask[self.first_slot + last + 1] = 0.0
+            return mask
+        allowed = [t for t, k in self.slots.items() if k not in used and not self._inside(k, used)]
         if sum(n for t, n in added.items() if t in self.added) < self.most_added:
-            allowed += [t for t in self.added if added[t] < 2]
+            allowed += [t for t in self.added if added[t] < 1]
         allowed += [t for t, k in self.closes.items() if k in is_open]
         if len(used) < len(self.slots):  # a span must have something to stand over
             allowed += [t for t, k in self.opens.items() if k not in is_open and added[t] < 2]
         if self.required <= used and not is_open:
             allowed.append(EOS)
-        mask = torch.full((self.size,), -math.inf)
         mask[allowed] = 0.0
         return mask
 
+    def _inside(self, slot: int, used: frozenset[int]) -> bool:
+        """Whether a slot has to wait for the beginning of its phrase; an optional beginning may be left
+        out."""
+        before = slot - 1
+        return before in self.linked and before not in used and before in self.required
+
     def step(self, state: SlotState, token: int) -> SlotState:
         """The state after `token`."""
-        used, is_open, added = state
+        used, is_open, added, _ = state
         if token in self.slots:
-            return used | {self.slots[token]}, is_open, added
+            slot = self.slots[token]
+            return used | {slot}, is_open, added, slot
         if token in self.opens:
-            return used, is_open | {self.opens[token]}, added + Counter([token])
+            return used, is_open | {self.opens[token]}, added + Counter([token]), -1
         if token in self.closes:
-            return used, is_open - {self.closes[token]}, added
-        return used, is_open, added + Counter([token])
+            return used, is_open - {self.closes[token]}, added, -1
+        return used, is_open, added + Counter([token]), -1
 
 
 def signed(line: Sequence[str], sentence: Slotted, sign_of: dict[str, Sign]) -> tuple[list[Sign], list[Span]]:
