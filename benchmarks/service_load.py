@@ -2,9 +2,9 @@
 
     python benchmarks/service_load.py [--clients 50] [--seconds 300] [--size 256] [--options "--concurrent 2"]
 
-First one client alone, then all; each asks for a stream with a seed of its own (nothing comes from the cache),
-waits as long as Retry-After says when it is refused, and asks again. Prints one JSON object. Exits with 1 when a
-client saw anything but 200 and 429.
+First one client alone, then all; each asks for a stream with a seed of its own (nothing comes from the
+cache), waits as long as Retry-After says when it is refused, and asks again. Prints one JSON object. Exits
+with 1 when a client saw anything but 200 and 429.
 """
 
 from __future__ import annotations

@@ -13,7 +13,11 @@ import typer
 from stable_signer.errors import StableSignerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stable_signer.lexicons import OwnLexicon
+    from stable_signer.pipeline import StableSigner
+    from stable_signer.slul.glosses import Glossary
 
 TOKENS_VARIABLE = "STABLE_SIGNER_TOKENS"
 
@@ -52,6 +56,7 @@ def serve_command(
         list[str] | None,
         typer.Option(help="Host name to answer to; repeatable. Without: see docs/service.md."),
     ] = None,
+    lexicon: Annotated[str | None, typer.Option(help="A lexicon folder of your own.")] = None,
 ) -> None:
     """Serve the web page and the HTTP interface, on this machine only unless told otherwise."""
     try:
@@ -61,8 +66,6 @@ def serve_command(
         raise StableSignerError(
             f"the service needs {error.name}: install it with pip install 'stable-signer[serve]'"
         ) from error
-    from stable_signer.pipeline import StableSigner
-
     tokens = read_tokens(token_file) if token_file else ()
     tokens += tuple(t.strip() for t in os.environ.get(TOKENS_VARIABLE, "").split(",") if t.strip())
     settings = Settings(
@@ -86,7 +89,21 @@ def serve_command(
         )
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"Stable Signer listens on http://{shown}:{port} (Ctrl-C stops)", err=True)
-    serve(StableSigner.from_pretrained, settings)
+    load, glossary = _knowing(lexicon)
+    serve(load, settings, glossary)
+
+
+def _knowing(lexicon: str | None) -> tuple[Callable[[], StableSigner], Callable[[], Glossary]]:
+    """How to load a StableSigner, and the glosses it knows, with a lexicon folder or without."""
+    from stable_signer.pipeline import StableSigner
+    from stable_signer.slul.glosses import Glossary
+
+    if lexicon is None:
+        return StableSigner.from_pretrained, Glossary.load
+    from stable_signer.lexicons import OwnLexicon, glossary_with, signer_with
+
+    own = OwnLexicon.load(lexicon)  # told at once when it is broken
+    return lambda: signer_with(own.folder), lambda: glossary_with(own)
 
 
 def captions_command(
@@ -111,6 +128,7 @@ def captions_command(
         bool, typer.Option("--no-label", help="Leave out the words 'synthetic signing'.")
     ] = False,
     report: Annotated[str | None, typer.Option(help="Also write what did not fit, .json.")] = None,
+    lexicon: Annotated[str | None, typer.Option(help="A lexicon folder of your own.")] = None,
 ) -> None:
     """Sign a caption file: a video whose signing keeps the captions' times, and its glosses beside it."""
     from stable_signer import pipeline
@@ -129,13 +147,14 @@ def captions_command(
         seed=pipeline.check_seed(seed),
         left_handed=left_handed,
     )
+    load, _ = _knowing(lexicon)
     tongue = pipeline.check_language(language)
     cues = read_cues(captions)
     if over is not None and not Path(over).is_file():
         raise StableSignerError(f"the film {over} does not exist: check its name")
     with Outputs() as outputs:
         told = outputs.claim(report, (".json",)) if report else None
-        engine = pipeline.StableSigner.from_pretrained()
+        engine = load()
         total = cues[-1].end
 
         def progress(seconds: float) -> None:

@@ -89,6 +89,9 @@ class OwnLexicon:
                 "639-3 code of three letters: mend it"
             )
         raw = read_bytes(place / "signs.csv", "the list of signs")
+        LANGUAGES.setdefault(
+            fields["language"], fields["name"]
+        )  # from here on it is a language like any other
         return cls(place, **fields, signs={s.gloss: s for s in _rows(raw, place / "signs.csv")})
 
     @classmethod
@@ -369,6 +372,12 @@ class LayeredLexicon:
         return self._base.spelled(letters)
 
 
+def glossary_with(own: OwnLexicon) -> Glossary:
+    """The glosses of a folder, then those that ship; the folder's words and glosses go first."""
+    entries = [s.entry for s in own.signs.values()]
+    return Glossary([*entries, *(e for e in Glossary.load() if e.gloss not in own.signs)])
+
+
 def signer_with(folder: str | Path) -> StableSigner:
     """A StableSigner that knows the signs of a lexicon folder.
 
@@ -381,14 +390,9 @@ def signer_with(folder: str | Path) -> StableSigner:
 
     own = OwnLexicon.load(folder)
     lexicon: Any = LayeredLexicon(own, Lexicon.load())
-    shipped = Glossary.load()
-    entries = [s.entry for s in own.signs.values()]
-    whole = Glossary([*entries, *(e for e in shipped if e.gloss not in own.signs)])
-    planner = RulePlanner(whole)
-    alone = Glossary(entries) if entries else None
+    planner = RulePlanner(glossary_with(own))
+    alone = Glossary([s.entry for s in own.signs.values()]) if own.signs else None
     is_new = own.language != "ase"
-    if is_new:
-        LANGUAGES.setdefault(own.language, own.name)
 
     def draft(text: str, language: str) -> Draft:
         if is_new and language == own.language:

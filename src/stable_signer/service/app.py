@@ -40,6 +40,7 @@ from stable_signer.service.reference import reference_page
 from stable_signer.service.search import search
 from stable_signer.service.settings import Settings
 from stable_signer.service.worker import Busy, Job, Late, Worker
+from stable_signer.slul.glosses import Glossary
 from stable_signer.slul.plan import LANGUAGES, Plan
 
 WORKS = {
@@ -70,15 +71,20 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 GET_REFUSALS: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (401, 422)}
 
 
-def create_app(load: Callable[[], StableSigner], settings: Settings, workdir: Path | None = None) -> FastAPI:
+def create_app(
+    load: Callable[[], StableSigner],
+    settings: Settings,
+    workdir: Path | None = None,
+    glossary: Callable[[], Glossary] = Glossary.load,
+) -> FastAPI:
     """The service as an ASGI application.
 
-    load: makes the StableSigner, once, in the model's thread. workdir: a folder for files that must be
-    seekable while they are written; the system's temporary one when not given. Nothing a client sends
-    becomes a path.
+    load: makes the StableSigner, once, in the model's thread. glossary: the glosses that it knows. workdir: a
+    folder for files that must be seekable while they are written; the system's temporary one when not given.
+    Nothing a client sends becomes a path.
     """
     with_folder = workdir if workdir is not None else Path(tempfile.gettempdir())
-    studio = Studio(load, settings, with_folder)
+    studio = Studio(load, settings, with_folder, glossary)
     worker = Worker(settings.concurrent, settings.queue)
     metrics = Metrics()
 
@@ -179,7 +185,16 @@ def create_app(load: Callable[[], StableSigner], settings: Settings, workdir: Pa
     @app.get("/v1/languages", responses=GET_REFUSALS, response_model=schemas.Languages)
     async def languages() -> Any:
         """Sign languages and what works in each."""
-        return {"items": [{"id": k, "name": v, "works": WORKS.get(k, "")} for k, v in LANGUAGES.items()]}
+        return {
+            "items": [
+                {
+                    "id": k,
+                    "name": v,
+                    "works": WORKS.get(k, "signs of the operator's lexicon, in the order of the text"),
+                }
+                for k, v in LANGUAGES.items()
+            ]
+        }
 
     @app.get("/v1/limits", responses=GET_REFUSALS, response_model=schemas.Limits)
     async def limits() -> Any:
@@ -326,7 +341,9 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, frame)
 
 
-def serve(load: Callable[[], StableSigner], settings: Settings) -> None:
+def serve(
+    load: Callable[[], StableSigner], settings: Settings, glossary: Callable[[], Glossary] = Glossary.load
+) -> None:
     """Listen until SIGTERM or Ctrl-C, then finish what is under way (a second signal stops at once).
 
     Raises StableSignerError when the address cannot be used.
@@ -335,7 +352,7 @@ def serve(load: Callable[[], StableSigner], settings: Settings) -> None:
     prefix = f"{WORKDIR_PREFIX}{os.getpid()}-"
     with tempfile.TemporaryDirectory(prefix=prefix) as workdir:
         config = uvicorn.Config(
-            create_app(load, settings, Path(workdir)),
+            create_app(load, settings, Path(workdir), glossary),
             host=settings.host,
             port=settings.port,
             timeout_graceful_shutdown=int(settings.drain_seconds),

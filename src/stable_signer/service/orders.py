@@ -94,8 +94,14 @@ class Made:
 class Studio:
     """Makes answers with one StableSigner. Only the worker's thread calls what uses the model."""
 
-    def __init__(self, load: Callable[[], StableSigner], settings: Settings, workdir: Path) -> None:
-        self._load, self.settings, self.workdir = load, settings, workdir
+    def __init__(
+        self,
+        load: Callable[[], StableSigner],
+        settings: Settings,
+        workdir: Path,
+        glossary: Callable[[], Glossary],
+    ) -> None:
+        self._load, self._glossary, self.settings, self.workdir = load, glossary, settings, workdir
         self.cache = Cache(settings.cache_bytes)
         self.ready = False
 
@@ -107,7 +113,7 @@ class Studio:
     @cached_property
     def glossary(self) -> Glossary:
         """The glosses that a plan may use."""
-        return Glossary.load()
+        return self._glossary()
 
     def warm_up(self, job: Job) -> Iterator[None]:
         """Load everything and draw a picture, so that the first client does not wait for it."""
