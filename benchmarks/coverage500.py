@@ -12,6 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
+from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slul.glosses import Entry, Glossary
 
 LIST = Path(__file__).with_name("coverage500.txt")
@@ -24,7 +25,7 @@ def entry_of(glossary: Glossary, name: str) -> Entry | None:
     return glossary.entry(gloss) if gloss in glossary else glossary.lookup(name)
 
 
-def judge(glossary: Glossary, name: str) -> str:
+def judge(glossary: Glossary, lexicon: Lexicon, name: str) -> str:
     """Which of ROWS the gloss falls under; an approximate part makes the whole approximate."""
     entry = entry_of(glossary, name)
     if entry is None:
@@ -32,7 +33,8 @@ def judge(glossary: Glossary, name: str) -> str:
     atoms = [glossary.entry(a) for a in glossary.expand(entry.gloss)]
     if entry.kind != "letter" and all(a.kind == "letter" for a in atoms):
         return "spelled"
-    if entry.approximate or any(a.approximate for a in atoms):
+    poorly_tracked = any(lexicon.prototype(a.gloss).approximate for a in atoms)
+    if entry.approximate or poorly_tracked or any(a.approximate for a in atoms):
         return "approximate"
     return "composed" if entry.parts else "signed"
 
@@ -44,9 +46,9 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the result there")
     path = parser.parse_args().json
-    glossary = Glossary.load()
+    glossary, lexicon = Glossary.load(), Lexicon.load()
     names = LIST.read_text(encoding="utf-8").splitlines()
-    found = {row: [n for n in names if judge(glossary, n) == row] for row in ROWS}
+    found = {row: [n for n in names if judge(glossary, lexicon, n) == row] for row in ROWS}
     phonology = [n for n in found["approximate"] if (e := entry_of(glossary, n)) and e.source == "phonology"]
     print(f"{'':12}{'glosses':>8}{'share':>8}")
     for row in ROWS:

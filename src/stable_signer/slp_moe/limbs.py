@@ -10,7 +10,7 @@ from stable_signer.body import rotation
 from stable_signer.body.skeleton import Body
 from stable_signer.slp_moe import priors
 from stable_signer.slp_moe.clearance import keep_clear
-from stable_signer.slp_moe.lexicon import Prototype
+from stable_signer.slp_moe.lexicon import JOINT_SPEED_P99, Prototype
 
 
 def _limbs() -> dict[str, tuple[int, ...]]:
@@ -28,20 +28,18 @@ LIMBS = _limbs()
 """Joint indices by limb: both arms with their hands, and the core (spine, neck, head)."""
 
 
-# The fastest 0.1% of frames within 600 fitted recordings of real signers (rad/s, over three frames), times
-# 1.25: recordings are of dictionary forms, and signers in a sentence are a little faster.
-FASTEST = {
-    "finger1": 11.5, "finger": 17.0, "metacarpal": 6.0, "wrist": 19.0, "lowerarm01": 13.5,
-    "lowerarm02": 16.0, "upperarm01": 16.0, "upperarm02": 6.0, "shoulder01": 6.0, "clavicle": 2.5,
-    "head": 4.0, "neck": 4.0, "spine": 2.0,
-}  # fmt: skip
+HASTE = 1.5
+"""How much faster than in recorded dictionary forms a joint may turn: in sentences signs are shorter."""
+CORE_LIMIT = 4.0
+"""rad/s for head and trunk, which hardly move in dictionary forms: a headshake of 13 degrees at 1.8 Hz."""
 
 
 def _speed_limits() -> np.ndarray:
-    """(J,) rad/s; joints that no sign moves get the slowest limit."""
+    """(J,) rad/s, from the 99th percentile in real signing (`lexicon.JOINT_SPEED_P99`)."""
+    groups = {"metacarpal": "clavicle", "shoulder": "clavicle"} | {g: g for g in JOINT_SPEED_P99}
 
     def limit(name: str) -> float:
-        return next((v for prefix, v in FASTEST.items() if name.startswith(prefix)), min(FASTEST.values()))
+        return next((HASTE * JOINT_SPEED_P99[g] for p, g in groups.items() if name.startswith(p)), CORE_LIMIT)
 
     return np.array([limit(name) for name in Body.load().joints])
 

@@ -155,7 +155,8 @@ class _Clock:
                     self.free[limb] = end
                     break
         self.now, self.pause, self.started = end, 0.0, True
-        return replace(sign, start=start, end=end)
+        doubtful = sign.approximate or any(part.prototype.approximate for part in parts)
+        return replace(sign, start=start, end=end, approximate=doubtful)
 
     def _earliest(self, prototype: Prototype) -> float:
         gap = SHORTEST_GAP / self.speed + (SENTENCE_HOLD / self.speed if self.pause >= 0.4 else 0.0)
