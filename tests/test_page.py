@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,23 @@ def test_a_refusal_is_shown_and_announced(page: Browser) -> None:
     page.wait("document.getElementById('error').textContent.startsWith('Nothing in the text can be signed')")
     assert page.js("document.getElementById('error').getAttribute('role')") == "alert"
     page.errors[:] = [e for e in page.errors if "422" not in e]
+
+
+def test_a_busy_server_is_asked_again(browser: Browser, tmp_path: Path) -> None:
+    server = Served(Settings(concurrent=1), tmp_path)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            long = pool.submit(server.sign, input="Hello you. " * 3, look="skeleton")
+            browser.open(f"http://127.0.0.1:{server.port}/")
+            browser.wait("document.querySelectorAll('#signer option').length > 5")
+            browser.js("document.getElementById('text').value = 'Hello'")
+            assert not long.done()
+            browser.js("document.getElementById('form').requestSubmit()")
+            browser.wait("document.getElementById('status').textContent.startsWith('The server is busy')")
+            browser.wait("document.body.dataset.complete")
+            assert long.result().status_code == 200
+    finally:
+        server.stop()
 
 
 def test_its_help_signs_itself(page: Browser) -> None:

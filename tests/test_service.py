@@ -446,6 +446,19 @@ def test_what_does_not_fit_is_refused_with_a_time(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_a_plan_is_answered_while_all_places_are_taken(tmp_path: Path) -> None:
+    server = start(tmp_path, concurrent=1)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            long = pool.submit(server.sign, input="Hello you. " * 6, look="skeleton")
+            time.sleep(0.3)
+            assert server.sign(input="Hello").status_code == 429
+            assert server.client.post("/v1/plan", json={"input": "Hello"}).status_code == 200
+            assert long.result().status_code == 200
+    finally:
+        server.stop()
+
+
 def test_a_short_request_does_not_wait_for_a_long_one(served: Served) -> None:
     def long() -> float:
         started = time.perf_counter()

@@ -39,7 +39,7 @@ def serve_command(
     max_seconds: Annotated[float, typer.Option(help="Longest signing, in seconds.")] = 180.0,
     max_size: Annotated[int, typer.Option(help="Largest picture, pixels a side.")] = 1024,
     concurrent: Annotated[int, typer.Option(help="Videos made at a time, in turns.")] = 3,
-    queue: Annotated[int, typer.Option(help="Requests that may wait; more are refused with 429.")] = 8,
+    queue: Annotated[int, typer.Option(help="Videos that may wait; more are refused with 429.")] = 0,
     job_seconds: Annotated[float, typer.Option(help="Longest a request may take.")] = 600.0,
     drain_seconds: Annotated[float, typer.Option(help="How long a stop waits for what is under way.")] = 60.0,
     cache_mb: Annotated[int, typer.Option(help="Memory for finished answers; 0 keeps none.")] = 256,
@@ -286,6 +286,7 @@ lexicon_app = typer.Typer(
 )
 FolderOption = Annotated[str, typer.Option("--lexicon", help="Your lexicon's folder; made when it is new.")]
 LanguageOfOption = Annotated[str, typer.Option(help="Its sign language, ISO 639-3, for a new folder.")]
+NameOption = Annotated[str, typer.Option("--name", help="Name of that language, for a new folder.")]
 LicenceOption = Annotated[str, typer.Option(help="Licence of the takes, for whom you share them with.")]
 
 
@@ -296,6 +297,7 @@ def lexicon_add(
     folder: FolderOption,
     words: Annotated[str, typer.Option(help="Words that mean it, separated by commas.")] = "",
     language: LanguageOfOption = "ase",
+    name: NameOption = "",
     licence: LicenceOption = "",
     preview: Annotated[str | None, typer.Option(help="Write a video of it first, .mp4.")] = None,
     yes: Annotated[
@@ -306,7 +308,7 @@ def lexicon_add(
     from stable_signer import lexicons, pipeline
 
     meanings = tuple(dict.fromkeys(w.strip().lower() for w in words.split(",") if w.strip()))
-    own = _own_lexicon(folder, language, licence)
+    own = _own_lexicon(folder, language, name, licence)
     sign, motion = lexicons.sign_from_pose(
         take, gloss, meanings or (gloss.lower().replace("-", " "),), licence=licence
     )
@@ -339,6 +341,7 @@ def lexicon_import(
     index: Annotated[str, typer.Argument(metavar="index.csv", help="A lexicon in spoken-to-signed's form.")],
     folder: FolderOption,
     language: LanguageOfOption = "ase",
+    name: NameOption = "",
     licence: LicenceOption = "",
     yes: Annotated[bool, typer.Option("--yes", help="Write over signs that are there.")] = False,
 ) -> None:
@@ -350,7 +353,7 @@ def lexicon_import(
         raise StableSignerError(
             f"{index} has no sign in the language {language!r}: see its signed_language column"
         )
-    own = _own_lexicon(folder, language, licence)
+    own = _own_lexicon(folder, language, name, licence)
     added = 0
     for path, gloss, words in takes:
         try:
@@ -398,7 +401,7 @@ def lexicon_sign(
     typer.echo(" ".join(clip.plan.glosses), err=True)
 
 
-def _own_lexicon(folder: str, language: str, licence: str) -> OwnLexicon:
+def _own_lexicon(folder: str, language: str, name: str, licence: str) -> OwnLexicon:
     from stable_signer.lexicons import OwnLexicon
 
     if (Path(folder) / "lexicon.json").exists():
@@ -408,7 +411,7 @@ def _own_lexicon(folder: str, language: str, licence: str) -> OwnLexicon:
                 f"the lexicon {folder} is of {own.language}, not of {language}: name another folder"
             )
         return own
-    return OwnLexicon.create(folder, language, "", licence)
+    return OwnLexicon.create(folder, language, name, licence)
 
 
 def gltf_command(

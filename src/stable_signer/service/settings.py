@@ -23,7 +23,8 @@ class Settings:
     host, port: where it listens; loopback unless told. allowed_hosts: names it answers to (the Host header);
     empty allows the loopback names when it listens on loopback, else any.
     max_characters, max_seconds, max_size: the largest request: text, signing in seconds, pixels a side.
-    max_body: bytes of a request's body. concurrent: videos made in turns. queue: requests that may wait.
+    max_body: bytes of a request's body. concurrent: videos made in turns. queue: videos that may wait, and
+    are seen late.
     job_seconds: the longest a request may take, waiting included. drain_seconds: how long a stop waits for
     requests under way. cache_bytes: memory for finished answers, 0 for none. tokens: when there are any, a
     request for /v1 or /metrics must carry one. cors_origins: web origins that may call from a browser.
@@ -37,7 +38,7 @@ class Settings:
     max_size: int = 1024
     max_body: int = 1_000_000
     concurrent: int = 3
-    queue: int = 8
+    queue: int = 0
     job_seconds: float = 600.0
     drain_seconds: float = 60.0
     cache_bytes: int = 256_000_000

@@ -22,6 +22,8 @@ HEAD_START = (
     25  # turns that a new job gets before others have theirs: a second of video, more than a fragment
 )
 
+LIGHT_PLACES = 64  # requests of milliseconds that may wait: they have places of their own
+
 log = logging.getLogger(__name__)
 
 
@@ -108,7 +110,7 @@ class Job:
 
 
 class Worker:
-    """Gives jobs their turns. `concurrent` videos are made at a time, `queue` more requests may wait."""
+    """Gives jobs their turns. `concurrent` videos are made at a time, `queue` more of them may wait."""
 
     def __init__(self, concurrent: int, queue: int) -> None:
         self.concurrent, self.capacity = concurrent, concurrent + queue
@@ -142,10 +144,10 @@ class Worker:
         with self._changed:
             for gone in [j for j in self._waiting if j.cancelled.is_set()]:
                 self._waiting.remove(gone)
-            waiting = len(self._waiting)
-            if waiting + len(self._active) >= self.capacity:
-                seconds = self._mean * (waiting + 1) / self.concurrent
-                raise Busy(min(120, max(1, math.ceil(seconds))))
+            alike = [j for j in (*self._waiting, *self._active) if j.light == job.light]
+            if len(alike) >= (LIGHT_PLACES if job.light else self.capacity):
+                before = 1 + sum(not j.light for j in self._waiting)
+                raise Busy(min(120, max(1, math.ceil(self._mean * before / self.concurrent))))
             self._waiting.append(job)
             self._changed.notify()
 

@@ -16,6 +16,8 @@ const FACES = {
 let shown = null; // the sign that is highlighted
 const FORMATS = { mp4: "mp4", webm: "webm", gif: "gif", vtt: "vtt", pose: "pose", json: "json" };
 
+const BUSY_TRIES = 10;
+
 // --- talking to the server ---
 
 async function call(path, body, options = {}) {
@@ -29,6 +31,13 @@ async function call(path, body, options = {}) {
     ...options,
   });
   if (response.ok) return response;
+  const { tries = 0, ...rest } = options;
+  if (response.status === 429 && tries < BUSY_TRIES) {
+    const seconds = Number(response.headers.get("retry-after")) || 5;
+    say(`The server is busy. Trying again in ${seconds} seconds…`);
+    await pause(seconds, rest.signal);
+    return call(path, body, { ...rest, tries: tries + 1 });
+  }
   let told = `the server answered ${response.status}`;
   if ((response.headers.get("content-type") || "").includes("json")) told = (await response.json()).detail || told;
   if (response.status === 401) {
@@ -36,6 +45,16 @@ async function call(path, body, options = {}) {
     $("token").focus();
   }
   throw new Error(told);
+}
+
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, seconds * 1000);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(new DOMException("stopped", "AbortError"));
+    });
+  });
 }
 
 const say = (text) => ($("status").textContent = text);
