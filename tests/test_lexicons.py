@@ -12,8 +12,9 @@ import pytest
 from pose_format import Pose
 
 from stable_signer import lexicons
+from stable_signer.body.motion import Motion
 from stable_signer.errors import StableSignerError
-from stable_signer.lexicons import OwnLexicon, sign_from_pose, signer_with
+from stable_signer.lexicons import OwnLexicon, OwnSign, sign_from_pose, signer_with
 from stable_signer.media.posefile import MOTION_COMPONENT
 from stable_signer.pipeline import StableSigner
 from stable_signer.slul.plan import LANGUAGES
@@ -41,10 +42,16 @@ def test_a_take_is_fitted_and_cut_to_its_stroke(takes: Path, take: str) -> None:
     assert not sign.approximate
 
 
+@pytest.fixture(scope="module")
+def fitted(takes: Path) -> tuple[OwnSign, Motion]:
+    """A fit takes seconds: one is enough for most tests."""
+    return sign_from_pose(takes / "theirs.pose", "FLOOBLE", ("flooble",), licence="CC0-1.0")
+
+
 @pytest.fixture
-def own(takes: Path, tmp_path: Path) -> OwnLexicon:
+def own(fitted: tuple[OwnSign, Motion], tmp_path: Path) -> OwnLexicon:
     made = OwnLexicon.create(tmp_path / "mine", "ase", "ours", "CC0-1.0")
-    made.add(*sign_from_pose(takes / "theirs.pose", "FLOOBLE", ("flooble",), licence="CC0-1.0"))
+    made.add(*fitted)
     return made
 
 
