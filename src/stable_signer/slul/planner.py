@@ -12,6 +12,7 @@ no DGS lexicon to sign them with, so its plans of German stay with the rules (ev
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -61,36 +62,44 @@ class SlulPlanner(RulePlanner):
     `draft` has the meaning and the errors of RulePlanner.draft. `planner` in the draft is "slul" when at
     least one
     sentence is SLUL's, otherwise "rules"; each sentence that the rules took over has a note with the reason.
-    After a draft, `linker` holds for each of SLUL's sentences its decoder states (items, d), for SLP-MoE.
+    After a draft, `linker` holds for each of SLUL's sentences its decoder states (items, d), for SLP-MoE;
+    every
+    thread has its own.
     """
 
     def __init__(self, glossary: Glossary, weights: str | Path | None = None) -> None:
         super().__init__(glossary)
         self.weights = weights
-        self.linker: list[Tensor] = []
-        self._reasons: list[str] = []
+        self._of_thread = threading.local()
 
     @cached_property
     def reader(self) -> Reader:
         """SLUL for ASL, loaded when it is first needed."""
         return load_reader("ase", self.weights)
 
+    @property
+    def linker(self) -> list[Tensor]:
+        """The decoder states of the last draft of this thread."""
+        return getattr(self._of_thread, "linker", [])
+
     def draft(self, text: str, language: str = "ase") -> Draft:
         """The plan of `text` without times; see RulePlanner.draft for language and errors."""
-        self.linker, self._reasons = [], []
+        self._of_thread.linker, self._of_thread.reasons = [], []
         if language == "gsg":
-            self._reasons.append(
+            self._of_thread.reasons.append(
                 "SLUL's DGS glosses cannot be signed here yet: the rules spell the German text"
             )
         made = super().draft(text, language)
-        return replace(made, planner="slul" if self.linker else "rules", notes=(*made.notes, *self._reasons))
+        return replace(
+            made, planner="slul" if self.linker else "rules", notes=(*made.notes, *self._of_thread.reasons)
+        )
 
     def _sentence(self, tokens: list[Token], said: Discourse) -> tuple[list[Sign], list[Span]]:
         found = self._learned(tokens)
         if not isinstance(found, str):
             return found
         text = " ".join(t.text for t in tokens if t.kind != "end")
-        self._reasons.append(f"the rules took over {text[:60]!r}: {found}")
+        self._of_thread.reasons.append(f"the rules took over {text[:60]!r}: {found}")
         return super()._sentence(tokens, said)
 
     def _learned(self, tokens: list[Token]) -> tuple[list[Sign], list[Span]] | str:
@@ -118,7 +127,7 @@ class SlulPlanner(RulePlanner):
             return f"SLUL left out {', '.join(lost)}"
         signs, spans = _fused(signs, spans, self._sign)
         spans = faced(items, signs, spans, question)
-        self.linker.append(best.states)
+        self._of_thread.linker.append(best.states)
         if end == "!":
             spans.append(Span("intensity", len(signs) - 1, len(signs) - 1))
         return signs, spans
