@@ -1,12 +1,12 @@
 """What each of SLUL's losses is worth: the same small budget for every row, several seeds, resumable.
 
-    nice -n 15 python benchmarks/slul_ablation.py --phoenix TRAIN.tsv DEV.tsv --ncslgr ncslgr.json --output
-    runs/ablation
-    python benchmarks/slul_ablation.py --table --output runs/ablation
+    nice -n 15 python benchmarks/slul_ablation.py --phoenix TRAIN.tsv DEV.tsv --ncslgr FILE.json --output
+    runs/x
+    python benchmarks/slul_ablation.py --table --output runs/x
 
 Every finished run is a line in OUTPUT/results.json; an interrupted run goes on from its state. The rows
-differ in the
-losses only. The budget is far below that of the weights that ship: compare rows, not with other tables.
+differ in the losses only. The budget is far below that of the weights that ship: compare rows, not with other
+tables.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 BUDGETS: dict[str, dict[str, Any]] = {
     "phoenix": {"size": "tiny", "epochs": 8, "evaluate_every": 8, "dropout": 0.2, "batch": 32},
-    "ncslgr": {"size": "tiny", "epochs": 12, "evaluate_every": 12, "dropout": 0.15, "batch": 32, "pieces": 1200,
-               "warmup": 50},
+    "ncslgr": {"size": "tiny", "epochs": 12, "evaluate_every": 12, "dropout": 0.15, "batch": 32,
+               "pieces": 1200, "warmup": 50},
 }  # fmt: skip
 
 

@@ -3,10 +3,9 @@ can be counted.
 
     python benchmarks/slul_everyday.py [--weights FILE] [--output plans.md]
 
-Counted by the machine: content words without a sign, questions without a question's face and statements
-with one,
-negations without a headshake, plans that differ. Order has to be read: docs/slul.md tells what the reading
-found.
+Counted by the machine: content words without a sign, questions without a question's face and statements with
+one, negations without a headshake, plans that differ. Order has to be read: docs/slul.md tells what the
+reading found.
 """
 
 from __future__ import annotations

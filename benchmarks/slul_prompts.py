@@ -4,9 +4,8 @@
     python benchmarks/slul_prompts.py --templates shared/data/text_gloss/prompt2sign [--all]
 
 A fifth of Prompt2Sign's templates (by checksum) was held out while the frames in slul/prompts.py were
-written; that
-fifth is what is measured, with 20 sentences each, quotes in them and around them. --all measures the
-others too.
+written; that fifth is what is measured, with 20 sentences each, quotes in them and around them. --all
+measures the others too.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ GERMAN = (
     "Der Zug ist spät.",
     "Wo ist der Bahnhof?",
     "Mein Name ist Anna.",
+    "Wie geht es dir?",
     "Morgen regnet es im Norden.",
     "danke",
 )

@@ -1,9 +1,9 @@
 """NCSLGR / ASLLRP: American Sign Language of native signers, read into a documented normal form.
 
 The corpus is not part of this project (research and education; cite Neidle et al.); it is read from the
-user's disk
-as the JSON that its researchers' exports are converted to: a list of utterances with `id`, `file`, `english`,
-`gloss` [[label, start ms, end ms], ...] and `nmm` {tier: [[value, start ms, end ms], ...]}.
+user's disk as the JSON that its researchers' exports are converted to: a list of utterances with `id`,
+`file`, `english`, `gloss` [[label, start ms, end ms], ...] and `nmm` {tier: [[value, start ms, end ms],
+...]}.
 
 Normal form of a label, in this order (`normal_form`):
  1. phases (HOLD, ONSET, OFFSET), `part:indef`, gestures ("..." and 5"...") and classifiers (DCL, ICL, SCL

@@ -101,8 +101,7 @@ def span_scores(hypotheses: Sequence[Spanned], references: Sequence[Spanned]) ->
     """Precision, recall, F1 (percent) and support of non-manual spans by kind, and "all".
 
     A span is right when a reference span of its kind and sentence stands over the same signs: the Jaccard
-    overlap
-    of the glosses under the two is at least one half. Each reference span counts once.
+    overlap of the glosses under the two is at least one half. Each reference span counts once.
     """
     right: Counter[str] = Counter()
     said: Counter[str] = Counter()

@@ -1,10 +1,8 @@
 """Decoding: beam search under a trie of what the next level can sign, with the decoder state of every sign.
 
-T5's arithmetic in plain torch with cached keys and values, one sentence at a time: a batch gives exactly
-what each
-of its sentences gives alone, and a small network answers in some milliseconds. `tests/test_slul_model.py`
-holds it
-to transformers' own forward pass.
+T5's arithmetic in plain torch with cached keys and values, one sentence at a time: a batch gives exactly what
+each of its sentences gives alone, and a small network answers in some milliseconds.
+`tests/test_slul_model.py` holds it to transformers' own forward pass.
 """
 
 from __future__ import annotations

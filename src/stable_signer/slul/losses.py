@@ -1,12 +1,9 @@
 """The four losses of SLUL, one readable function each, and the semantic mask that SAGM draws from.
 
 Notation: `g` (B,T) gloss tokens, `g~` the same with some of them replaced by <mask>, `H` (B,S,d) encoder
-states,
-p(. | g, H) the decoder's posterior at every position given the tokens before it. Padding in `targets` is
-IGNORE.
-The paper (Stable Signer, arXiv 2512.04048) names the losses; rates, weights, temperature and the
-definition of
-"semantic" are ours and are measured in `benchmarks/slul_ablation.py`.
+states, p(. | g, H) the decoder's posterior at every position given the tokens before it. Padding in `targets`
+is IGNORE. The paper (Stable Signer, arXiv 2512.04048) names the losses; rates, weights, temperature and the
+definition of "semantic" are ours and are measured in `benchmarks/slul_ablation.py`.
 """
 
 from __future__ import annotations
@@ -43,8 +40,7 @@ def sagm_loss(masked_logits: Tensor, targets: Tensor, masked: Tensor) -> Tensor:
     """Semantic-aware gloss masking: L = - sum_t 1[masked_t] log p(g_t | g~, H), a mean over masked tokens.
 
     `masked` (B,T) bool says which gloss tokens were drawn. Position t predicts g_t from the masked prefix
-    g~_<t
-    and the text, so what a hidden gloss contributed has to come from the encoder. Zero when nothing is
+    g~_<t and the text, so what a hidden gloss contributed has to come from the encoder. Zero when nothing is
     masked.
     """
     keep = masked & (targets != IGNORE)
@@ -84,11 +80,9 @@ def contrastive_loss(
 def lexical_loss(text_logits: Tensor, text_mask: Tensor, targets: Tensor, end: int) -> Tensor:
     """Each gloss should be readable off some text state: L = - mean_t log 1/S sum_s p(g_t | H_s).
 
-    A neural IBM model 1 (Brown et al. 1993) through the output embeddings. It is not in the paper; it
-    teaches the
-    encoder what a word is signed with before the decoder has learned where to look, which on 7,000 pairs
-    halves
-    the time to train. `text_logits` (B,S,V), `text_mask` (B,S) bool, `targets` (B,T); the end token is
+    A neural IBM model 1 (Brown et al. 1993) through the output embeddings. It is not in the paper; it teaches
+    the encoder what a word is signed with before the decoder has learned where to look (ROUGE-L after
+    three epochs of Phoenix14T: 27.5 without it, 29.7 with it). `text_logits` (B,S,V), `text_mask` (B,S) bool, `targets` (B,T); the end token is
     left out.
     """
     keep = (targets != IGNORE) & (targets != end)
@@ -106,15 +100,12 @@ def _pool(states: Tensor, mask: Tensor) -> Tensor:
 def semantic_weights(sequences: Sequence[Sequence[int]], size: int, dim: int = 48) -> np.ndarray:
     """How strongly SAGM wants to mask each token: (size,) weights with mean 1 over the tokens of `sequences`.
 
-    weight = information * confusability.
-    *Information* is -log of the share of sentences that hold the token (a pointing sign or KOMMEN says
-    little,
-    a place or a number says much), scaled to 0..1.
-    *Confusability* is 0.5 + the largest cosine to another token in a space of contexts (left and right
-    neighbours,
-    positive pointwise mutual information, truncated SVD): signs that live in the same places (NORD / SUED,
-    twelve / thirteen) cannot be told from the glosses around them, only from the text.
-    Tokens that never occur get weight 0.
+    weight = information * confusability. *Information* is -log of the share of sentences that hold the token
+    (a pointing sign or KOMMEN says little, a place or a number says much), scaled to 0..1. *Confusability* is
+    0.5 + the largest cosine to another token in a space of contexts (left and right neighbours, positive
+    pointwise mutual information, truncated SVD): signs that live in the same places (NORD / SUED, twelve /
+    thirteen) cannot be told from the glosses around them, only from the text. Tokens that never occur get
+    weight 0.
     """
     documents: Counter[int] = Counter()
     counts: Counter[int] = Counter()

@@ -3,10 +3,8 @@
     text --pieces--> [<ase>|<gsg>] + encoder --> H (B,S,d) --decoder--> glosses, and one state (d,) per gloss
 
 `Slul` is the network to train: `transformers`' T5 with its output restricted to what a gloss line can
-contain.
-`Checkpoint` is what a weights file holds (configuration, vocabulary, the tensors of one or more networks
-that vote);
-`decode.py` runs it in plain torch, so that the product need not load transformers.
+contain. `Checkpoint` is what a weights file holds (configuration, vocabulary, the tensors of one or more
+networks that vote); `decode.py` runs it in plain torch, so that the product need not load transformers.
 """
 
 from __future__ import annotations
@@ -39,9 +37,8 @@ FORMAT = "stable-signer-slul-1"
 class SlulConfig:
     """What a SLUL network is; the fields are T5's.
 
-    `languages` are ISO 639-3 codes it was trained on; `layers` counts each of encoder and decoder; `d_ff`
-    is the
-    inner width of the feed-forward part, "relu" or "gated-gelu"; `vocabulary` the number of ids.
+    `languages` are ISO 639-3 codes it was trained on; `layers` counts each of encoder and decoder; `d_ff` is
+    the inner width of the feed-forward part, "relu" or "gated-gelu"; `vocabulary` the number of ids.
     """
 
     languages: tuple[str, ...] = ("gsg",)
@@ -260,11 +257,9 @@ def _members(stored: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 def from_t5(path: str | Path, vocabulary: Vocabulary, languages: tuple[str, ...]) -> tuple[SlulConfig, Slul]:
     """A trainable SLUL that starts from a T5 checkpoint on disk (a folder in the form of transformers).
 
-    Encoder and decoder are taken over; each of our ids starts from the mean of the checkpoint's embeddings
-    of its
-    pieces, if the folder has a tokenizer.json, and at random otherwise. StableSignerError when the folder
-    holds no
-    T5 or one with another number of encoder and decoder layers.
+    Encoder and decoder are taken over; each of our ids starts from the mean of the checkpoint's embeddings of
+    its pieces, if the folder has a tokenizer.json, and at random otherwise. StableSignerError when the folder
+    holds no T5 or one with another number of encoder and decoder layers.
     """
     from tokenizers import Tokenizer
     from transformers import AutoConfig, T5ForConditionalGeneration

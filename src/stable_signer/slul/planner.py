@@ -1,13 +1,11 @@
 """SLUL in the product: a planner with the interface of `rules.RulePlanner`, and with the rules as its
 safety net.
 
-ASL: every sentence is read by the rules' reader (words, names, numbers, the author's own signs), ordered
-and given its
-non-manuals by SLUL, and checked; a sentence that SLUL cannot plan is planned by the rules, and the notes
-say why.
-German: `german` gives DGS glosses in the vocabulary of weather forecasts, for evaluation and research; the
-product has
-no DGS lexicon to sign them with, so its plans of German stay with the rules (every word spelled).
+ASL: every sentence is read by the rules' reader (words, names, numbers, the author's own signs), ordered and
+given its non-manuals by SLUL, and checked; a sentence that SLUL cannot plan is planned by the rules, and the
+notes say why. German: `german` gives DGS glosses in the vocabulary of weather forecasts, for evaluation and
+research; the product has no DGS lexicon to sign them with, so its plans of German stay with the rules (every
+word spelled).
 """
 
 from __future__ import annotations
@@ -60,11 +58,9 @@ class SlulPlanner(RulePlanner):
     """Turns text into a Draft with SLUL; `weights` names another file than the one that ships.
 
     `draft` has the meaning and the errors of RulePlanner.draft. `planner` in the draft is "slul" when at
-    least one
-    sentence is SLUL's, otherwise "rules"; each sentence that the rules took over has a note with the reason.
-    After a draft, `linker` holds for each of SLUL's sentences its decoder states (items, d), for SLP-MoE;
-    every
-    thread has its own.
+    least one sentence is SLUL's, otherwise "rules"; each sentence that the rules took over has a note with
+    the reason. After a draft, `linker` holds for each of SLUL's sentences its decoder states (items, d), for
+    SLP-MoE; every thread has its own.
     """
 
     def __init__(self, glossary: Glossary, weights: str | Path | None = None) -> None:
@@ -142,11 +138,10 @@ def uncovered(items: list[Item], signs: list[Sign]) -> list[str]:
 def faced(items: list[Item], signs: list[Sign], spans: list[Span], question: bool) -> list[Span]:
     """`spans` with the grammar that a sentence cannot do without: a question's brows, a negation's headshake.
 
-    A question without its face would be a statement, and a statement with it a question, so SLUL's spans
-    of these
-    kinds are kept to what the text says, and made where they are missing. The headshake goes from the
-    negative sign
-    to the end, but not over the question sign; what SLUL learned from 134 negations is less sure than that.
+    A question without its face would be a statement, and a statement with it a question, so SLUL's spans of
+    these kinds are kept to what the text says, and made where they are missing. The headshake goes from the
+    negative sign to the end, but not over the question sign; what SLUL learned from 134 negations is less
+    sure than that.
     """
     asking = ("wh-question", "yes-no-question")
     kept = [

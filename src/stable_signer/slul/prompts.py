@@ -2,10 +2,9 @@
 """Prompt2Gloss: from "How do I sign 'the train is late' in ASL?" to the sentence, and how it is to be signed.
 
 A prompt is a frame around a sentence. The frame is found by its grammar (a request, an expression for sign
-language),
-not by a list of whole templates, so that wordings never seen are understood; a sentence in quotes inside a
-frame is
-taken as it is. A text without a frame is returned unchanged: a plain sentence may well speak about signing.
+language), not by a list of whole templates, so that wordings never seen are understood; a sentence in quotes
+inside a frame is taken as it is. A text without a frame is returned unchanged: a plain sentence may well
+speak about signing.
 """
 
 from __future__ import annotations

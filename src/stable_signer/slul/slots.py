@@ -1,16 +1,14 @@
 """Between a read English sentence and SLUL: words with a sign become slots that the network orders.
 
-A network that has seen 1,300 utterances cannot know 2,800 signs. So `reading.Reader` finds the sign of
-every word
-(names, numbers and the author's own signs too), and SLUL reads
+A network that has seen 1,300 utterances cannot know 2,800 signs. So `reading.Reader` finds the sign of every
+word (names, numbers and the author's own signs too), and SLUL reads
 
     <w1> WH what  is  <w2> POSS your  <w3> NOUN name  ?          ->    <wh> <w2> <w3> <w1> </wh>
 
-that is, slots with part of speech and word (names and numbers without), other words as they are. It
-answers with the
-slots in signing order, glosses of a small closed class that signing adds (`ADDED`), and tags around
-non-manual spans.
-Every slot but those of small words (`OPTIONAL`) has to be used, once: no content word can be lost or made up.
+that is, slots with part of speech and word (names and numbers without), other words as they are. It answers
+with the slots in signing order, glosses of a small closed class that signing adds (`ADDED`), and tags around
+non-manual spans. Every slot but those of small words (`OPTIONAL`) has to be used, once: no content word can
+be lost or made up.
 """
 
 from __future__ import annotations
@@ -222,11 +220,10 @@ def aligned(
 ) -> tuple[Slotted, tuple[str, ...]] | None:
     """A training pair from a read sentence and what a signer signed: the slotted text and the line to answer.
 
-    Each gloss goes to the first unused item with that sign; glosses of `ADDED` stay as they are; others
-    are left
-    out, and so are the slots of content items that were not signed. None when less than half of the
-    content is
-    found, or fewer than two items: then the signer said it another way, which teaches nothing about order.
+    Each gloss goes to the first unused item with that sign; glosses of `ADDED` stay as they are; others are
+    left out, and so are the slots of content items that were not signed. None when less than half of the
+    content is found, or fewer than two items: then the signer said it another way, which teaches nothing
+    about order.
     """
     where: dict[int, int] = {}  # gloss position -> item position
     used: set[int] = set()

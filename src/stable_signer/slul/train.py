@@ -44,21 +44,16 @@ class Example:
 class Recipe:
     """Everything a run depends on. Unknown keys in the TOML are refused.
 
-    train, dev: files of pairs (see `corpora`), the first column of each entry its kind: "tsv:gsg:PATH".
-    size: a name of `model.SIZES`; t5: a folder with a T5 checkpoint to start from instead; start: a file of
-    SLUL weights to go on from (its size and vocabulary are kept).
-    pieces, whole_from: the vocabulary; bpe_dropout: subword regularisation; text_dropout: chance that a
-    text id
-    is hidden from the encoder.
-    sagm, kl, contrastive, lexical: weights of the losses (MLE has 1); mask_rate: rho; semantic: draw the
-    mask by
+    train, dev: files of pairs (see `corpora`), the first column of each entry its kind: "tsv:gsg:PATH". size:
+    a name of `model.SIZES`; t5: a folder with a T5 checkpoint to start from instead; start: a file of SLUL
+    weights to go on from (its size and vocabulary are kept). pieces, whole_from: the vocabulary; bpe_dropout:
+    subword regularisation; text_dropout: chance that a text id is hidden from the encoder. sagm, kl,
+    contrastive, lexical: weights of the losses (MLE has 1); mask_rate: rho; semantic: draw the mask by
     meaning and confusability; two_encodings: encode the text again for the masked pass (fresh dropout) and
-    add
-    its MLE, which makes the KL term R-Drop.
-    lsa: start the embeddings from latent semantic analysis of text and glosses side by side.
-    learning_rate is for matrices; embedding_rate and query_rate multiply it for embeddings and query matrices
-    (T5's attention is unscaled, so its queries need smaller steps than Adam's).
-    average: decay of the weights' running mean, which is what is evaluated and kept.
+    add its MLE, which makes the KL term R-Drop. lsa: start the embeddings from latent semantic analysis of
+    text and glosses side by side. learning_rate is for matrices; embedding_rate and query_rate multiply it
+    for embeddings and query matrices (T5's attention is unscaled, so its queries need smaller steps than
+    Adam's). average: decay of the weights' running mean, which is what is evaluated and kept.
     """
 
     train: tuple[str, ...] = ()
@@ -356,11 +351,10 @@ def train(
 ) -> Path:
     """Run `recipe` to its end (or go on with it) and return the path of the best weights.
 
-    scorer: hypotheses, references -> scores by name, of which `recipe.select` picks the best epoch (a name
-    of the
-    scorer, "-wer" for lower is better). on_epoch gets a log line, on_batch (batches done, batches in an
-    epoch).
-    Interrupted runs go on at the last evaluated epoch. Several devices: start it under `accelerate launch`.
+    scorer: hypotheses, references -> scores by name, of which `recipe.select` picks the best epoch (a name of
+    the scorer, "-wer" for lower is better). on_epoch gets a log line, on_batch (batches done, batches in an
+    epoch). Interrupted runs go on at the last evaluated epoch. Several devices: start it under `accelerate
+    launch`.
     """
     from accelerate import Accelerator
 
@@ -457,9 +451,8 @@ def lsa_embeddings(
 ) -> np.ndarray:
     """(V, dim) start embeddings in which pieces and glosses of the same sentences lie close together.
 
-    Latent semantic analysis: tf-idf of ids by sentence (text and glosses side by side), truncated SVD,
-    unit rows
-    turned by a random rotation so that no axis is special, scaled to T5's unit variance. Rows of zeros:
+    Latent semantic analysis: tf-idf of ids by sentence (text and glosses side by side), truncated SVD, unit
+    rows turned by a random rotation so that no axis is special, scaled to T5's unit variance. Rows of zeros:
     markup and what was never seen.
     """
     table = np.zeros((vocabulary.size, len(sources)), dtype=np.float32)

@@ -37,9 +37,9 @@ class Vocabulary:
     """Text to ids, glosses to ids and back.
 
     Ids: SPECIALS, then the pieces of `bpe`, then `whole` (frequent glosses, one id each). A gloss of
-    `glosses`
-    that is not in `whole` is written in pieces, so the output alphabet is small and every known gloss can be
-    output. `pieces_of_text` > 0 dropout is subword regularisation (BPE dropout, Provilkov et al. 2020).
+    `glosses` that is not in `whole` is written in pieces, so the output alphabet is small and every known
+    gloss can be output. `pieces_of_text` > 0 dropout is subword regularisation (BPE dropout, Provilkov et al.
+    2020).
     """
 
     bpe: Tokenizer
