@@ -81,9 +81,9 @@ def lexical_loss(text_logits: Tensor, text_mask: Tensor, targets: Tensor, end: i
     """Each gloss should be readable off some text state: L = - mean_t log 1/S sum_s p(g_t | H_s).
 
     A neural IBM model 1 (Brown et al. 1993) through the output embeddings. It is not in the paper; it teaches
-    the encoder what a word is signed with before the decoder has learned where to look (ROUGE-L after
-    three epochs of Phoenix14T: 27.5 without it, 29.7 with it). `text_logits` (B,S,V), `text_mask` (B,S) bool, `targets` (B,T); the end token is
-    left out.
+    the encoder what a word is signed with before the decoder has learned where to look (ROUGE-L after three
+    epochs of Phoenix14T: 27.5 without it, 29.7 with it). `text_logits` (B,S,V), `text_mask` (B,S) bool,
+    `targets` (B,T); the end token is left out.
     """
     keep = (targets != IGNORE) & (targets != end)
     logp = F.log_softmax(text_logits.float(), dim=-1).masked_fill(~text_mask[..., None], -1e4)
