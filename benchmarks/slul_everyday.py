@@ -26,6 +26,8 @@ from stable_signer.slul.rules import RulePlanner
 from stable_signer.slul.slots import CONTENT
 from stable_signer.slul.tokens import sentences, tokenise
 
+WH_WORDS = {"what", "where", "when", "why", "who", "whose", "which", "how"}
+AUXILIARIES = {"do", "does", "did", "is", "are", "can", "will", "have", "should"}
 ASKING = {"wh-question", "yes-no-question"}
 
 
@@ -48,6 +50,9 @@ def face_errors(draft: Draft) -> list[str]:
     """Faces that contradict the text."""
     kinds = {s.kind for s in draft.spans}
     out = []
+    first = draft.text.split()[0].lower()
+    if (first in WH_WORDS and "yes-no-question" in kinds) or (first in AUXILIARIES and "wh-question" in kinds):
+        out.append("kind of question")
     if draft.text.endswith("?") != bool(kinds & ASKING):
         out.append("question")
     if any(s.gloss in NEGATIVE for s in draft.signs) and "negation" not in kinds:

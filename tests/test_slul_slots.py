@@ -157,5 +157,6 @@ def test_a_question_and_a_negation_always_show_on_the_face(glossary: Glossary) -
     assert faced(asked, signs, [], True) == [Span("wh-question", 0, last)]
     assert faced(asked, signs, [Span("wh-question", last, last)], True) == [Span("wh-question", last, last)]
     assert faced(asked, signs, [Span("wh-question", 0, last)], False) == []
+    assert faced(asked, signs, [Span("yes-no-question", 0, last)], True) == [Span("wh-question", 0, last)]
     denied = items_of(glossary, "I am not hungry.")
     assert faced(denied, [Sign("IX-1"), Sign("NOT"), Sign("HUNGRY")], [], False) == [Span("negation", 1, 2)]

@@ -151,8 +151,11 @@ def faced(items: list[Item], signs: list[Sign], spans: list[Span], question: boo
         and (question or s.kind not in asking)
         and not (s.kind == "topic" and all(x.kind == "index" for x in signs[s.first : s.last + 1]))
     ]
-    if question and not any(s.kind in asking for s in kept):
-        kept.append(Span(asking[not any(i.tag == "WH" for i in items)], 0, len(signs) - 1))
+    if question:
+        meant = _question_kind(items)
+        kept = [replace(s, kind=meant) if meant and s.kind in asking else s for s in kept]
+        if not any(s.kind in asking for s in kept):
+            kept.append(Span(meant or asking[1], 0, len(signs) - 1))
     denied = next((k for k, s in enumerate(signs) if s.gloss in NEGATIVE), None)
     if denied is not None:
         asked = {id(s) for i in items if i.tag == "WH" for s in i.signs}
@@ -166,6 +169,16 @@ def faced(items: list[Item], signs: list[Sign], spans: list[Span], question: boo
     }
     kept += [Span("intensity", k, min(k + 1, len(signs) - 1)) for k, s in enumerate(signs) if id(s) in degree]
     return kept
+
+
+def _question_kind(items: list[Item]) -> str:
+    """What a question must be by its first word; "" when it could be either ("Do you know what it is?")."""
+    first = next(
+        (i for i in items if i.tag not in ("INTJ", "COMMA", "CONJ", "PREP", "TIME", "SILENT")), items[0]
+    )
+    if first.tag == "WH":
+        return "wh-question"
+    return "" if any(i.tag == "WH" for i in items) else "yes-no-question"
 
 
 def _past(items: list[Item]) -> bool:
