@@ -51,7 +51,8 @@ def face_errors(draft: Draft) -> list[str]:
     kinds = {s.kind for s in draft.spans}
     out = []
     first = draft.text.split()[0].lower()
-    if (first in WH_WORDS and "yes-no-question" in kinds) or (first in AUXILIARIES and "wh-question" in kinds):
+    wrong = "yes-no-question" if first in WH_WORDS else "wh-question" if first in AUXILIARIES else ""
+    if wrong in kinds:
         out.append("kind of question")
     if draft.text.endswith("?") != bool(kinds & ASKING):
         out.append("question")
