@@ -107,6 +107,15 @@ def test_decoding_obeys_the_trie_always_ends_and_gives_a_state_a_gloss(checkpoin
     assert isinstance(beam_search(reader, long, trie), list)
 
 
+def test_decoding_leaves_the_number_of_threads_as_it_was(checkpoint: Checkpoint) -> None:
+    trie = GlossTrie(checkpoint.vocabulary, checkpoint.vocabulary.glosses)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    beam_search(Reader(checkpoint), checkpoint.vocabulary.text_ids(TEXTS[0], "gsg"), trie)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
 def test_the_trie_allows_whole_glosses_only_and_closes_what_it_opens(vocabulary: Vocabulary) -> None:
     trie = GlossTrie(vocabulary, ["SONNE", "WIE-AUSSEHEN"], tags=True)
     state = trie.start
