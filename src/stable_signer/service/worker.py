@@ -22,6 +22,7 @@ HEAD_START = (
     25  # turns that a new job gets before others have theirs: a second of video, more than a fragment
 )
 
+HEADER_BYTES = 2_000  # of a stream come before there is a picture in it
 LIGHT_PLACES = 64  # requests of milliseconds that may wait: they have places of their own
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,9 @@ class Job:
         self.events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.submitted = time.monotonic()
         self.deadline = self.submitted + seconds
-        self.first: float | None = None  # seconds from submission to the first bytes
+        self.first: float | None = None  # seconds from submission to the first picture
         self.cancelled = threading.Event()
+        self._bytes = 0
         self._loop = asyncio.get_running_loop()
         self._make, self._steps = steps, None  # type: Callable[[Job], Iterator[None]], Iterator[None] | None
 
@@ -66,9 +68,10 @@ class Job:
 
     def send(self, data: bytes) -> None:
         """Pass bytes to the client; called from the model's thread or an encoder's."""
-        if self.first is None:
+        self._bytes += len(data)
+        if self.first is None and self._bytes > HEADER_BYTES:
             self.first = time.monotonic() - self.submitted
-        self.sent = True
+            self.sent = True
         self._tell("data", data)
 
     def cancel(self) -> None:
