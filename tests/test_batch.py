@@ -20,6 +20,7 @@ import pytest
 from fakes import FakeRenderer, fake_stages
 from stable_signer import cli
 from stable_signer.batch import Item, read_items, run_batch
+from stable_signer.batch.engines import ENGINES
 from stable_signer.errors import StableSignerError
 from stable_signer.pipeline import StableSigner
 
@@ -161,6 +162,15 @@ def test_an_odd_fault_is_tried_again(tmp_path: Path) -> None:
     done = run_batch(items(2), out, load=lambda: StableSigner(replace(fake_stages(), renderer=Flaky)))
     assert (done.made, done.failed) == (2, 0)
     assert [r["attempts"] for r in manifest(out)] == [3, 1]
+
+
+def test_workers_of_another_version_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_version(shards: Any, *_: Any) -> Iterator[list[dict[str, Any]]]:
+        yield [{"id": item.id, "key": "another", "files": []} for shard in shards for item in shard]
+
+    monkeypatch.setitem(ENGINES, "local", other_version)
+    with pytest.raises(StableSignerError, match="another version"):
+        run_batch(items(2), tmp_path / "out", load=load)
 
 
 def test_two_batches_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from stable_signer import pipeline
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import read_bytes
 from stable_signer.media.provenance import tool_version
+from stable_signer.media.sidecar import weights_hash
 from stable_signer.media.video import check_fps, check_size
 
 ENDINGS = ("mp4", "webm", "gif")
@@ -140,14 +139,3 @@ def checked(item: Item) -> Item:
             if one not in known:
                 raise StableSignerError(f"there is no {name} {one!r}: use one of {', '.join(known)}")
     return replace(item, language=pipeline.check_language(item.language))
-
-
-@cache
-def weights_hash() -> str:
-    """SHA-256 over the shipped weights."""
-    digest = hashlib.sha256()
-    folder = resources.files("stable_signer") / "weights"
-    for file in sorted(folder.iterdir(), key=lambda f: f.name):
-        if file.is_file() and not file.name.endswith((".py", ".md")):
-            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()

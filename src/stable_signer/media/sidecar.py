@@ -78,6 +78,12 @@ def weights_hashes() -> dict[str, str]:
     }
 
 
+@cache
+def weights_hash() -> str:
+    """One SHA-256 for all weight files: with other weights it is another."""
+    return hashlib.sha256(json.dumps(weights_hashes(), sort_keys=True).encode()).hexdigest()
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

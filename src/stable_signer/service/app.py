@@ -28,13 +28,14 @@ from starlette.routing import Route
 from stable_signer import pipeline
 from stable_signer.errors import StableSignerError
 from stable_signer.media.provenance import tool_version
+from stable_signer.media.sidecar import weights_hash
 from stable_signer.pipeline import StableSigner
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.service import schemas
 from stable_signer.service.answers import Kept, Making, result, submit
 from stable_signer.service.guard import Guard
 from stable_signer.service.metrics import Metrics
-from stable_signer.service.orders import DELIVERIES, EVENTS, MEDIA_TYPES, Order, Studio, weights_hash
+from stable_signer.service.orders import DELIVERIES, EVENTS, MEDIA_TYPES, Order, Studio
 from stable_signer.service.problems import MEDIA_TYPE, install, of_error, problem
 from stable_signer.service.reference import reference_page
 from stable_signer.service.search import search

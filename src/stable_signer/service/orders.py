@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib import resources
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -18,6 +17,7 @@ from stable_signer import pipeline
 from stable_signer.errors import StableSignerError
 from stable_signer.media.captions import sentence_captions
 from stable_signer.media.provenance import tool_version
+from stable_signer.media.sidecar import weights_hash
 from stable_signer.media.video import VideoWriter
 from stable_signer.pipeline import StableSigner
 from stable_signer.service.cache import Answer, Cache
@@ -257,18 +257,3 @@ class _Sink:
 
     def flush(self) -> None:
         """Nothing is held back."""
-
-
-_hash: dict[str, str] = {}
-
-
-def weights_hash() -> str:
-    """SHA-256 over the shipped weights, read once."""
-    if "weights" not in _hash:
-        digest = hashlib.sha256()
-        folder = resources.files("stable_signer") / "weights"
-        for file in sorted(folder.iterdir(), key=lambda f: f.name):
-            if file.is_file() and not file.name.endswith((".py", ".md")):
-                digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-        _hash["weights"] = digest.hexdigest()
-    return _hash["weights"]
