@@ -78,8 +78,8 @@ def run_batch(
             _sweep(folder)  # a worker may have been killed
         if not records.keys() >= keys.keys():
             raise StableSignerError(
-                "a worker has another version of Stable Signer or other weights than this process: install the "
-                "same everywhere"
+                "a worker has another version of Stable Signer or other weights than this process: "
+                "install the same everywhere"
             )
         _write_lists(folder, [records[key] for key in keys])
     failed = sum("error" in r for r in records.values())
