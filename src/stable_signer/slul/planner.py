@@ -197,6 +197,12 @@ def _unsuited(items: list[Item], sentence: Slotted | None, question: bool) -> st
         return "conditions and time clauses are shown better by the rules"
     if question and any(i.tag == "COMMA" for i in items):
         return "the rules know which part of it is the question"
+    if question and any(i.tag == "NOT" for i in items):
+        return "the rules put the negation of a question in its place"
+    if any(i.word.startswith("there ") or (i.word == "there" and i.gloss == "HAVE") for i in items):
+        return "the rules know what there is from what is there"
+    if any(a.word == "in" and b.tag == "NUM" and c.unit for a, b, c in zip(items, items[1:], items[2:])):
+        return "the rules tell a time from now from a place"
     if any(s.kind == "pause" for i in items for s in i.signs):
         return "it has a pause of the author's"
     if sentence is None:

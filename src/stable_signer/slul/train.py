@@ -429,7 +429,7 @@ def merge(paths: Sequence[str | Path]) -> Checkpoint:
     loaded = [Checkpoint.load(p) for p in paths]
     first = loaded[0]
     for path, other in zip(paths, loaded):
-        if other.config != first.config or other.vocabulary.to_json() != first.vocabulary.to_json():
+        if _shape(other) != _shape(first) or other.vocabulary.to_json() != first.vocabulary.to_json():
             raise StableSignerError(
                 f"{path} has another architecture or vocabulary than {paths[0]}: "
                 "only networks of one recipe can vote"
@@ -440,6 +440,11 @@ def merge(paths: Sequence[str | Path]) -> Checkpoint:
         "members": [c.about.get("dev", {}) for c in loaded],
     }
     return Checkpoint(first.config, first.vocabulary, [m for c in loaded for m in c.members], about)
+
+
+def _shape(checkpoint: Checkpoint) -> SlulConfig:
+    """The configuration without what only matters while training."""
+    return replace(checkpoint.config, dropout=0.0, attention_dropout=0.0)
 
 
 def lsa_embeddings(
