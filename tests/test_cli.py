@@ -302,8 +302,10 @@ def test_ctrl_c_while_drawing_leaves_nothing(run: Run, folder: Path, monkeypatch
 
 # --- as a process ---
 
+# A runner in the background hands down an ignored SIGINT; a terminal does not.
 PROCESS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from fakes import FakeRenderer, fake_stages
 from stable_signer import cli, pipeline

@@ -17,9 +17,16 @@ from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.camera import Camera
-from stable_signer.slp_moe.clearance import hand_points, keep_clear, keep_in_view, kinematics, penetration
+from stable_signer.slp_moe.clearance import (
+    hand_points,
+    hands_overlap,
+    keep_clear,
+    keep_in_view,
+    kinematics,
+    penetration,
+)
 from stable_signer.slp_moe.compose import Composer, compose, mirrored
-from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, rest_quaternions
+from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, WRIST_LIMIT, rest_quaternions
 from stable_signer.slp_moe.nonmanual import ACTIONS
 from stable_signer.slp_moe.schedule import relax, schedule, strokes
 from stable_signer.slul.plan import NONMANUALS, Draft, Plan, Sign, Span
@@ -105,6 +112,8 @@ def test_no_joint_jumps_or_outruns_its_limit(glosses: list[str]) -> None:
     speed = rotation.turn_between(q[:-1], q[1:]) * motion.fps
     arms = [*LIMBS["right"], *LIMBS["left"]]
     assert (speed[:, arms] <= 1.6 * SPEED_LIMITS[arms]).all()
+    wrists = kinematics(q)[1][:, [Body.load().index[f"wrist.{side}"] for side in "RL"]]
+    assert np.linalg.norm(np.diff(wrists, axis=0), axis=-1).max() * motion.fps < 1.5 * WRIST_LIMIT
     assert np.abs(np.diff(speed[:, arms], axis=0)).max() < 16  # rad/s from one frame to the next
 
 
@@ -194,6 +203,21 @@ def test_a_hand_in_the_belly_is_moved_out() -> None:
     q[:, body.index["lowerarm01.R"]] = rotation.exp(1.2 * bend)
     assert np.linalg.norm(penetration(q, "R"), axis=-1).max() > 0.03
     assert np.linalg.norm(penetration(keep_clear(q), "R"), axis=-1).max() < 0.005
+
+
+def test_hands_that_pass_through_each_other_are_moved_apart() -> None:
+    body = Body.load()
+    turns = np.tile(np.eye(3), (40, len(body.joints), 1, 1))
+    close = 0.08 - 0.078 * np.sin(np.linspace(0, np.pi, 40))  # together, palm to palm, and apart
+    for side, sign in (("R", -1.0), ("L", 1.0)):
+        way = np.stack([sign * close, np.full(40, -0.35), np.full(40, 0.45)], 1)
+        palm = np.broadcast_to(palm_frame(np.array([-sign, 0, 0]), np.array([0, -0.7, 0.7])), (40, 3, 3))
+        arm = [body.index[f"{name}.{side}"] for name in ARM]
+        turns[:, arm] = solve_arm(body, body.signer("maya"), side, way, palm)
+    q = rotation.matrix_to_quaternion(turns)
+    before, after = (np.linalg.norm(hands_overlap(p), axis=-1).max() for p in (q, keep_clear(q)))
+    assert before > 0.01
+    assert after < 0.65 * before  # what is left are the thumbs, hooked into each other
 
 
 def test_a_hand_that_leaves_the_picture_is_brought_back() -> None:

@@ -1,4 +1,4 @@
-"""Hands stay out of the body and in the picture: a pass over composed motion that moves a hand that is not.
+"""Hands stay out of the body, out of each other and in the picture: a pass over composed motion.
 
 The trunk and the head are signed distance grids (`weights/distance.npz`, made by `tools/build_distance.py`);
 the hands are points with a radius. Where a point is too deep, the wrist is moved out along the distance's
@@ -15,8 +15,11 @@ import torch
 
 from stable_signer.body import rotation
 from stable_signer.body.skeleton import Body, RestPose, forward_kinematics, rotation_6d_to_matrix
+from stable_signer.slp_moe.handshapes import capsule_gap
 
-FINGER_RADIUS, WRIST_RADIUS = 0.008, 0.024  # metres
+FINGER_RADIUS, PALM_RADIUS, WRIST_RADIUS = 0.008, 0.012, 0.024  # metres
+HANDS_REACH = 0.30  # metres between the wrists, beyond which hands cannot meet
+HANDS_TOUCH = 0.004  # metres that two hands give way where they touch
 CLOTHES = 0.006  # thickness of what the trunk wears
 TOLERANCE = 0.002  # skin gives way a little at a contact
 SPREAD, SMOOTH = 3, 2.0  # frames that a correction reaches out, and its smoothing
@@ -81,17 +84,63 @@ def _rest() -> RestPose:
 
 
 def keep_clear(q: np.ndarray) -> np.ndarray:
-    """Move hands that are inside the trunk or the head to its surface. q: (T, J, 4) at any frame rate."""
-    for _ in range(3):  # a push out of one solid, smoothed, may leave a remainder
+    """Move hands out of the trunk, the head and each other. q: (T, J, 4) at any frame rate."""
+    for _ in range(5):  # a push out of one solid, smoothed, may leave a remainder
         worst = 0.0
         for side in ("R", "L"):
             push = penetration(q, side)
             worst = max(worst, float(np.linalg.norm(push, axis=-1).max()))
             if push.any():
                 q = move_wrist(q, side, _spread(push))
+        push = hands_overlap(q)
+        worst = max(worst, float(np.linalg.norm(push, axis=-1).max()))
+        if push.any():
+            apart = 0.5 * _spread(push)
+            q = move_wrist(move_wrist(q, "R", apart), "L", -apart)
         if worst < TOLERANCE:
             break
     return q
+
+
+def hands_overlap(q: np.ndarray) -> np.ndarray:
+    """(T, 3) metres by which the right hand must move to be out of the left; zero where they only touch."""
+    body = Body.load()
+    turns, places = kinematics(q)
+    wrists = [places[:, body.index[f"wrist.{side}"]] for side in ("R", "L")]
+    out = np.zeros((len(q), 3))
+    near = np.flatnonzero(np.linalg.norm(wrists[0] - wrists[1], axis=-1) < HANDS_REACH)
+    if not len(near):
+        return out
+    p, q_end, radius = _capsules(turns[near], places[near], "R")
+    r, s_end, other = _capsules(turns[near], places[near], "L")
+    gap = capsule_gap(p[:, :, None], q_end[:, :, None], r[:, None], s_end[:, None])  # (N, K, K, 3)
+    length = np.linalg.norm(gap, axis=-1)
+    depth = (radius[:, None] + other - HANDS_TOUCH - length).reshape(len(near), -1)
+    worst, rows = depth.argmax(1), np.arange(len(near))
+    size = length.reshape(len(near), -1)[rows, worst][:, None]
+    away = gap.reshape(len(near), -1, 3)[rows, worst] / np.maximum(size, 1e-6)
+    # Where two bones cross there is no way out to read off: take that from palm to palm.
+    palms = p[:, -4:].mean(1) - r[:, -4:].mean(1)
+    palms /= np.maximum(_norm(palms), 1e-6)
+    blend = np.clip(size / HANDS_TOUCH, 0, 1)
+    out[near] = (blend * away + (1 - blend) * palms) * np.maximum(depth[rows, worst], 0)[:, None]
+    return out
+
+
+def _capsules(turns: np.ndarray, places: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A hand as 15 phalanges and 4 rays of the palm: starts and ends (T, 19, 3), radii (19,)."""
+    body, offsets = Body.load(), _rest().offsets.numpy()
+    starts, ends = [], []
+    for finger in range(1, 6):
+        chain = [body.index[f"finger{finger}-{k}.{side}"] for k in (1, 2, 3)]
+        tip = places[:, chain[2]] + turns[:, chain[2]] @ (0.9 * offsets[chain[2]])
+        starts += [places[:, j] for j in chain]
+        ends += [places[:, chain[1]], places[:, chain[2]], tip]
+    for finger in range(2, 6):
+        starts.append(places[:, body.index[f"wrist.{side}"]])
+        ends.append(places[:, body.index[f"finger{finger}-1.{side}"]])
+    radius = np.array([FINGER_RADIUS] * 15 + [PALM_RADIUS] * 4)
+    return np.stack(starts, 1), np.stack(ends, 1), radius
 
 
 def keep_in_view(q: np.ndarray) -> np.ndarray:

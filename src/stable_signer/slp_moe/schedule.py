@@ -18,7 +18,17 @@ import numpy as np
 from stable_signer.body import rotation
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.lexicon import Lexicon, Prototype
-from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, end_pose, path, rest_quaternions, start_pose
+from stable_signer.slp_moe.limbs import (
+    LIMBS,
+    SPEED_LIMITS,
+    WRIST_LIMIT,
+    end_pose,
+    path,
+    rest_quaternions,
+    rest_wrists,
+    start_pose,
+    wrists,
+)
 from stable_signer.slul.plan import Draft, Nonmanual, Plan, Sentence, Sign
 
 LEAD_IN = 0.12  # stillness before the hands rise, seconds
@@ -131,6 +141,7 @@ class _Clock:
         self.lexicon, self.speed = lexicon, speed
         rest = rest_quaternions()
         self.pose = {limb: rest[list(joints)] for limb, joints in LIMBS.items()}
+        self.wrist = {limb: place[0] for limb, place in rest_wrists().items()}
         self.free = dict.fromkeys(LIMBS, LEAD_IN)
         self.now = LEAD_IN
         self.pause = 0.0
@@ -153,6 +164,8 @@ class _Clock:
                 if part.prototype.uses(limb):
                     self.pose[limb] = end_pose(part.prototype)[list(joints)]
                     self.free[limb] = end
+                    if limb in self.wrist:
+                        self.wrist[limb] = wrists(part.prototype)[limb][1]
                     break
         self.now, self.pause, self.started = end, 0.0, True
         doubtful = sign.approximate or any(part.prototype.approximate for part in parts)
@@ -161,10 +174,9 @@ class _Clock:
     def _earliest(self, prototype: Prototype) -> float:
         gap = SHORTEST_GAP / self.speed + (SENTENCE_HOLD / self.speed if self.pause >= 0.4 else 0.0)
         earliest = self.now + (gap if self.started else 0.0)
-        pose = start_pose(prototype)
-        for limb, joints in LIMBS.items():
+        for limb in LIMBS:
             if prototype.uses(limb):
-                needed = travel_time(self.pose[limb], pose[list(joints)], SPEED_LIMITS[list(joints)])
+                needed = _way(limb, self.pose[limb], self.wrist.get(limb), prototype)
                 if not self.started:
                     needed = max(needed, RISE)
                 earliest = max(earliest, self.free[limb] + needed / min(self.speed, 1.0))
@@ -176,6 +188,16 @@ def travel_time(a: np.ndarray, b: np.ndarray, limits: np.ndarray) -> float:
     rad/s.
     """
     return float((rotation.MINIMUM_JERK_PEAK * rotation.turn_between(a, b) / limits).max())
+
+
+def _way(limb: str, pose: np.ndarray, wrist: np.ndarray | None, prototype: Prototype) -> float:
+    """Seconds that a limb needs from a pose (L, 4) and a wrist (3,) to the onset of a prototype."""
+    joints = list(LIMBS[limb])
+    seconds = travel_time(pose, start_pose(prototype)[joints], SPEED_LIMITS[joints])
+    if wrist is None:  # the core has none
+        return seconds
+    way = float(np.linalg.norm(wrists(prototype)[limb][0] - wrist))
+    return max(seconds, rotation.MINIMUM_JERK_PEAK * way / WRIST_LIMIT)
 
 
 def _layout(sign: Sign, lexicon: Lexicon) -> tuple[list[Stroke], float]:
@@ -195,16 +217,18 @@ def _in_a_row(prototypes: Sequence[Prototype]) -> tuple[list[Stroke], float]:
     for i, prototype in enumerate(prototypes):
         if i:
             previous = prototypes[i - 1]
-            shared = [
-                j
-                for limb, joints in LIMBS.items()
-                if prototype.uses(limb) and previous.uses(limb)
-                for j in joints
-            ]
-            needed = (
-                travel_time(end_pose(previous)[shared], start_pose(prototype)[shared], SPEED_LIMITS[shared])
-                if shared
-                else 0.0
+            needed = max(
+                (
+                    _way(
+                        limb,
+                        end_pose(previous)[list(joints)],
+                        wrists(previous).get(limb, [None, None])[1],
+                        prototype,
+                    )
+                    for limb, joints in LIMBS.items()
+                    if prototype.uses(limb) and previous.uses(limb)
+                ),
+                default=0.0,
             )
             at += max(SHORTEST_GAP, needed)
         length = stroke_length(prototype)
@@ -217,7 +241,8 @@ def stroke_length(prototype: Prototype) -> float:
     """Seconds that a prototype's stroke takes in a sentence at speed 1."""
     if prototype.source != "lexicon":  # built by rule: its length is already meant for sentences
         return prototype.duration
-    shortened = SHORTEST_STROKE + CITATION * max(prototype.duration - SHORTEST_STROKE, 0.0)
+    recorded = (len(path(prototype)) - 1) / prototype.motion.fps
+    shortened = SHORTEST_STROKE + CITATION * max(recorded - SHORTEST_STROKE, 0.0)
     return max(min(shortened, LONGEST_STROKE), _fastest(prototype))
 
 
