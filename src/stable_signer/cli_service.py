@@ -38,7 +38,7 @@ def serve_command(
     max_characters: Annotated[int, typer.Option(help="Longest text.")] = 2000,
     max_seconds: Annotated[float, typer.Option(help="Longest signing, in seconds.")] = 180.0,
     max_size: Annotated[int, typer.Option(help="Largest picture, pixels a side.")] = 1024,
-    concurrent: Annotated[int, typer.Option(help="Videos made at a time, in turns.")] = 3,
+    concurrent: Annotated[int, typer.Option(help="Videos made at a time, in turns.")] = 2,
     queue: Annotated[int, typer.Option(help="Videos that may wait; more are refused with 429.")] = 0,
     job_seconds: Annotated[float, typer.Option(help="Longest a request may take.")] = 600.0,
     drain_seconds: Annotated[float, typer.Option(help="How long a stop waits for what is under way.")] = 60.0,

@@ -37,7 +37,7 @@ class Settings:
     max_seconds: float = 180.0
     max_size: int = 1024
     max_body: int = 1_000_000
-    concurrent: int = 3
+    concurrent: int = 2
     queue: int = 0
     job_seconds: float = 600.0
     drain_seconds: float = 60.0
