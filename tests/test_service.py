@@ -68,7 +68,7 @@ class Served:
             time.sleep(0.01)
         port = self.server.servers[0].sockets[0].getsockname()[1]
         self.port = port
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
 
     def sign(self, **fields: Any) -> httpx.Response:
         return self.client.post("/v1/signing", json={"size": 64, **fields})
