@@ -177,3 +177,10 @@ def test_left_handed_signing_is_the_mirror_image(real: StableSigner) -> None:
     right, left = real.motion(plan), real.motion(plan, left_handed=True)
     np.testing.assert_allclose(right.root[:, 0], -left.root[:, 0], atol=1e-6)
     assert np.abs(right.rotations - left.rotations).max() > 0.1
+
+
+def test_a_notebook_shows_the_clip(signer: StableSigner) -> None:
+    clip = signer.sign("Hello <you>", size=64)
+    html = clip._repr_html_()
+    assert html.startswith("<video controls")
+    assert "&lt;you&gt;" in html and "<you>" not in html

@@ -116,6 +116,12 @@ class Clip:
             return iter(self.frames)
         return self._render(self.motion)
 
+    def _repr_html_(self) -> str:
+        """The video, where a notebook shows the clip."""
+        from stable_signer.media.notebook import video_html
+
+        return video_html(self, self.fps, self.provenance.tags(), self.plan.text)
+
     def save(self, path: str | Path) -> None:
         """Write the video; the ending picks the container: .mp4, .webm or .gif.
 
