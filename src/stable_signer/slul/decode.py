@@ -25,13 +25,20 @@ MAX_TOKENS = 128
 
 @dataclass(frozen=True)
 class BeamConfig:
-    """`beams` kept at every step; score = sum log p + `reward` * length, the reward of a token being what
-    makes up
-    for a network's love of short lines; never more tokens than `max_ratio` times the text's ids plus 8 (and
-    MAX_TOKENS), so that decoding always ends."""
+    """How to search.
+
+    `beams` are kept at every step. A line's score is sum log p + `reward` * its length: the reward makes
+    up for a
+    network's love of short lines. With `expected` = (a, b) it is paid up to a * (ids of the text) + b
+    only, the
+    length that such a text usually has (the bounded reward of Huang et al. 2017). No line has more tokens
+    than
+    `max_ratio` times the text's ids plus 8 (and MAX_TOKENS), so that decoding always ends.
+    """
 
     beams: int = 5
     reward: float = 0.8
+    expected: tuple[float, float] | None = None
     max_ratio: float = 2.0
 
 
@@ -263,6 +270,11 @@ def beam_search(
 def _search(reader: Reader, source: Sequence[int], trie: Trie, config: BeamConfig) -> list[Hypothesis]:
     source = list(source)[: MAX_TOKENS - 1] + ([EOS] if len(source) >= MAX_TOKENS else [])
     steppers = [Stepper(reader, m, source) for m in range(len(reader.members))]
+    enough = config.expected[0] * len(source) + config.expected[1] if config.expected else math.inf
+
+    def paid(length: int) -> float:
+        return config.reward * min(length, enough)
+
     limit = min(MAX_TOKENS, int(config.max_ratio * len(source)) + 8)
     lines: list[tuple[int, ...]] = [()]
     trails: list[tuple[Tensor, ...]] = [()]
@@ -283,14 +295,14 @@ def _search(reader: Reader, source: Sequence[int], trie: Trie, config: BeamConfi
             if score == -math.inf:
                 continue
             if token == EOS:
-                done.append((score + config.reward * length, lines[beam], trails[beam]))
+                done.append((score + paid(length), lines[beam], trails[beam]))
             elif len(chosen) < config.beams:
                 chosen.append((score, beam, token))
         done.sort(key=lambda d: -d[0])
         if not chosen:
             break
         # What is unfinished can win at most its reward for some more tokens; two are enough in practice.
-        hope = chosen[0][0] + config.reward * (length + 2)
+        hope = chosen[0][0] + paid(length + 2)
         if len(done) >= config.beams and done[config.beams - 1][0] >= hope:
             break
         states = [trie.step(states[b], t) for _, b, t in chosen]
