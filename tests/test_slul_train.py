@@ -171,3 +171,13 @@ def test_bad_input_is_one_sentence(tmp_path: Path, options: list[str], message: 
 
 def test_sizes_have_names() -> None:
     assert SlulConfig.preset("small").d_model == 192
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for app, options in (
+        (train_app, ["slul", "--config", "x.toml", "--output", str(tmp_path)]),
+        (evaluate_app, ["slul", "--data", "x.tsv"]),
+    ):
+        result = CliRunner().invoke(app, options)
+        assert isinstance(result.exception, StableSignerError) and "[train]" in str(result.exception)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -30,6 +31,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(evaluate_app, name="evaluate")
 
 
+def _needs(*modules: str) -> None:
+    """StableSignerError when a library of the extra `train` is not installed."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise StableSignerError(f"this command needs {module}: pip install 'stable-signer[train]'")
+
+
 @train_app.callback()
 def _train() -> None:
     """Keeps `slul` a sub-command although it is the only one so far."""
@@ -47,6 +55,7 @@ def train_slul(
     plot: Annotated[Path | None, typer.Option(help="Write the curves of the run to this PNG.")] = None,
 ) -> None:
     """Train SLUL (text to glosses) by a recipe; the best weights end up in OUTPUT/best.safetensors."""
+    _needs("transformers", "tokenizers", "accelerate", "sacrebleu")
     from stable_signer.corpora.examples import load_examples
     from stable_signer.metrics.text import text_scores
     from stable_signer.slul.train import Recipe, plot_log, train
@@ -93,6 +102,7 @@ def evaluate_slul(
     ] = None,
 ) -> None:
     """Score text to gloss: BLEU-1..4, ROUGE-L, WER, exact match, with the other planners beside it."""
+    _needs("tokenizers", "sacrebleu")
     from stable_signer.metrics.text import span_scores, text_scores
     from stable_signer.slul.plan import LANGUAGES
 
