@@ -309,7 +309,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from fakes import FakeRenderer, fake_stages
 from stable_signer import cli, pipeline
-pipeline.StableSigner.from_pretrained = classmethod(lambda cls: cls(fake_stages()))
+pipeline.StableSigner.from_pretrained = classmethod(lambda cls, planner='slul': cls(fake_stages()))
 draw = FakeRenderer.frames
 def slowly(self, motion):
     for frame in draw(self, motion):
@@ -374,3 +374,9 @@ def test_doctor_finds_a_whole_installation() -> None:
     assert (done.returncode, report["problem"]) == (0, "")
     assert report["ok"] and "body.npz" in report["weights"]
     assert "HELLO" in report["self-test"]["signs"]
+
+
+def test_an_unknown_planner_is_refused(run: Run) -> None:
+    result = run("plan", "Hello", "--planner", "magic")
+    assert result.code == 2
+    assert "no planner 'magic'" in result.err

@@ -184,3 +184,25 @@ def test_a_notebook_shows_the_clip(signer: StableSigner) -> None:
     html = clip._repr_html_()
     assert html.startswith("<video controls")
     assert "&lt;you&gt;" in html and "<you>" not in html
+
+
+def test_a_prompt_is_answered_with_its_sentence_and_its_wishes(signer: StableSigner) -> None:
+    bare = signer.plan("hello you")
+    asked = signer.plan("How do I sign 'hello you' slowly in ASL?")
+    assert asked.glosses == bare.glosses
+    assert asked.text == "hello you"
+    assert asked.duration > bare.duration
+    left = signer.sign("How do I sign 'hello you' left-handed in ASL?", size=64)
+    right = signer.sign("hello you", size=64)
+    assert not np.array_equal(left.motion.rotations, right.motion.rotations)
+
+
+def test_an_unknown_planner_is_refused() -> None:
+    with pytest.raises(StableSignerError, match="no planner 'magic': use one of slul, rules"):
+        StableSigner.from_pretrained("magic")
+
+
+def test_a_wish_that_cannot_be_met_is_noted(real: StableSigner) -> None:
+    plan = real.plan("How would you formally sign 'thank you' in ASL?")
+    assert plan.glosses == ("THANK-YOU",)
+    assert any("formal" in note for note in plan.notes)

@@ -71,6 +71,9 @@ LeftOption = Annotated[
 NoLabelOption = Annotated[
     bool, typer.Option("--no-label", help="Leave out the visible words 'synthetic signing' (the tags stay).")
 ]
+PlannerOption = Annotated[
+    str, typer.Option(help="Who understands the text: slul (learned) or rules (by rule only).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -92,6 +95,7 @@ def sign(
     seed: SeedOption = 0,
     left_handed: LeftOption = False,
     no_label: NoLabelOption = False,
+    planner: PlannerOption = pipeline.DEFAULT_PLANNER,
     plan: Annotated[str | None, typer.Option("--plan", help="Also write the plan, .json.")] = None,
     pose: Annotated[str | None, typer.Option("--pose", help="Also write the pose, .pose.")] = None,
     captions: Annotated[str | None, typer.Option("--captions", help="Also write captions, .vtt.")] = None,
@@ -99,6 +103,7 @@ def sign(
     """Sign a text: the whole way from words to a video."""
     words = _read_text(text, file)
     pipeline.check_text(words)
+    pipeline.check_planner(planner)
     _check_numbers(language=language, size=size, fps=fps, speed=speed, seed=seed)
     look_of = _look_of(signer, style, look, size, not no_label)
     with Outputs() as outputs:
@@ -107,10 +112,11 @@ def sign(
         pose_part = outputs.claim(pose, (".pose",)) if pose else None
         captions_part = outputs.claim(captions, (".vtt",)) if captions else None
 
-        engine = pipeline.StableSigner.from_pretrained()
+        engine = pipeline.StableSigner.from_pretrained(planner)
         understood = engine.plan(words, language, speed)
         _report(understood)
-        movement = engine.movement(understood, seed, left_handed, fps)
+        hand = pipeline.wants_left(words, left_handed)
+        movement = engine.movement(understood, seed, hand, fps)
         understood = movement.plan
         if plan_part:
             plan_part.write_text(_json(understood.to_dict()), encoding="utf-8")
@@ -133,13 +139,15 @@ def plan_command(
     file: FileOption = None,
     language: LanguageOption = pipeline.DEFAULT_LANGUAGE,
     speed: SpeedOption = 1.0,
+    planner: PlannerOption = pipeline.DEFAULT_PLANNER,
     as_json: JsonOption = False,
 ) -> None:
     """Show how a text would be signed: the signs, their times, the face's grammar, and what is missing."""
     words = _read_text(text, file)
     pipeline.check_text(words)
+    pipeline.check_planner(planner)
     _check_numbers(language=language, speed=speed)
-    understood = pipeline.StableSigner.from_pretrained().plan(words, language, speed)
+    understood = pipeline.StableSigner.from_pretrained(planner).plan(words, language, speed)
     if as_json:
         _print_json(understood.to_dict())
         _report(understood)

@@ -22,10 +22,17 @@ from stable_signer.errors import StableSignerError
 from stable_signer.media.files import Outputs
 from stable_signer.media.provenance import Provenance, stamp, text_hash
 from stable_signer.slul.plan import LANGUAGES, Draft, Plan
+from stable_signer.slul.prompts import Prompt, read_prompt
 
 if TYPE_CHECKING:
     from stable_signer.body.skeleton import Body
+    from stable_signer.slul.rules import RulePlanner
 
+PLANNERS = {
+    "slul": "learned order, tense and face; the rules where it cannot plan a sentence",
+    "rules": "order and face by rule",
+}
+DEFAULT_PLANNER = "slul"
 LOOKS = {
     "mesh": "a shaded person with skin, hair and clothes",
     "skeleton": "bones and joints as coloured lines",
@@ -145,27 +152,34 @@ class StableSigner:
         self._renderer = lru_cache(maxsize=2)(stages.renderer)
 
     @classmethod
-    def from_pretrained(cls) -> StableSigner:
-        """The signer with the weights that ship in the package; nothing is fetched from anywhere."""
-        return cls(_shipped_stages())
+    def from_pretrained(cls, planner: str = DEFAULT_PLANNER) -> StableSigner:
+        """The signer with the weights that ship in the package; nothing is fetched from anywhere.
+
+        planner: who understands the text, "slul" (learned, with the rules as its safety net) or "rules".
+        """
+        return cls(_shipped_stages(check_planner(planner)))
 
     # --- the stages, one by one ---
 
     def plan(self, text: str, language: str = DEFAULT_LANGUAGE, speed: float = 1.0) -> Plan:
-        """Understand `text` and time its signs.
+        """Understand `text`, a sentence or a prompt around one, and time its signs.
 
-        language: ISO 639-3 code of the sign language ("ase", "gsg"). speed: 1 is an easy pace, 0.25 to 3.
+        language: ISO 639-3 code of the sign language ("ase", "gsg"). speed: 1 is an easy pace, 0.25 to 3; a
+        prompt's own wish ("slowly") comes on top.
         Raises StableSignerError for a blank or too long text, or one in which nothing can be signed.
         """
         check_text(text)
         language = check_language(language)
         check_speed(speed)
-        draft = self._stages.draft(text, language)
+        prompt = read_prompt(text)
+        check_text(prompt.text)
+        draft = self._stages.draft(prompt.text, language)
         if not any(sign.kind != "pause" for sign in draft.signs):
             raise StableSignerError(
                 "nothing in the text can be signed: write English words, names or numbers in Latin letters"
             )
-        return self._stages.schedule(draft, speed)
+        pace = min(max(speed * prompt.speed, MIN_SPEED), MAX_SPEED)
+        return self._stages.schedule(replace(draft, notes=(*draft.notes, *_unmet(prompt))), pace)
 
     def motion(self, plan: Plan, seed: int = 0, left_handed: bool = False, fps: float = FPS) -> Motion:
         """The movement of a plan. The same plan, seed and hand always give the same movement."""
@@ -223,7 +237,8 @@ class StableSigner:
     ) -> Clip:
         """Sign `text`: a Clip with its plan and motion; its frames are rendered when asked for or saved."""
         look_of = self._look_of(signer, style, look, size, label)
-        movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
+        hand = wants_left(text, left_handed)
+        movement = self.movement(self.plan(text, language, speed), seed, hand, fps)
         return self._clip(movement.plan, joined(_calm(movement.pieces())), look_of, seed)
 
     def stream(
@@ -247,7 +262,8 @@ class StableSigner:
         Only the sentence at hand is held.
         """
         look_of = self._look_of(signer, style, look, size, label)
-        movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
+        hand = wants_left(text, left_handed)
+        movement = self.movement(self.plan(text, language, speed), seed, hand, fps)
         return self._sentences(movement, look_of, seed)
 
     def save_pose(
@@ -414,6 +430,22 @@ def check_text(text: str) -> None:
             )
 
 
+def wants_left(text: str, left_handed: bool) -> bool:
+    """Whether the left hand leads: by the caller's choice, or by a prompt's wish ("left-handed")."""
+    return left_handed or read_prompt(text).left_handed is True
+
+
+def _unmet(prompt: Prompt) -> tuple[str, ...]:
+    """A note for each wish of a prompt that this version cannot fulfil."""
+    wishes = [w for w in (prompt.style, prompt.signer) if w]
+    return tuple(f"the prompt wishes for {wish!r}, which signing cannot follow yet" for wish in wishes)
+
+
+def check_planner(planner: str) -> str:
+    """A known planner."""
+    return _one_of("planner", planner, PLANNERS)
+
+
 def check_language(language: str) -> str:
     """The ISO 639-3 code of a known language; the everyday short names ASL and DGS are taken too."""
     code = LANGUAGE_ALIASES.get(language.lower(), language)
@@ -466,17 +498,23 @@ def _one_of(what: str, value: str, known: Iterable[str]) -> str:
     return value
 
 
-def _shipped_stages() -> Stages:
+def _shipped_stages(planner_name: str = DEFAULT_PLANNER) -> Stages:
     """The real stages, with the weights in the package."""
     from stable_signer.body.skeleton import Body
     from stable_signer.slp_moe.compose import Composer
     from stable_signer.slp_moe.lexicon import Lexicon
     from stable_signer.slp_moe.schedule import schedule
     from stable_signer.slul.glosses import Glossary
-    from stable_signer.slul.rules import RulePlanner
 
     # Loaded when they are first needed: drawing a .pose needs neither.
-    planner = cache(lambda: RulePlanner(Glossary.load()))
+    @cache
+    def planner() -> RulePlanner:
+        from stable_signer.slul.planner import SlulPlanner
+        from stable_signer.slul.rules import RulePlanner
+
+        kind = SlulPlanner if planner_name == "slul" else RulePlanner
+        return kind(Glossary.load())
+
     lexicon = cache(Lexicon.load)
 
     def renderer(signer: str, style: str, look: str, size: int) -> Renderer:
