@@ -252,7 +252,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     out = tmp_path / "out"
     script = RUN.format(tests=str(Path(__file__).parent), out=str(out))
     process = subprocess.Popen([sys.executable, "-c", script])
-    while len(list((out / ".records").glob("*.jsonl"))) < 3:
+    while len(list((out / ".records").glob("[!.]*.jsonl"))) < 3:
         assert process.poll() is None
         time.sleep(0.02)
     process.kill()

@@ -107,7 +107,7 @@ def write_records(out: Path, records: list[Record]) -> None:
 def read_records(out: Path) -> dict[str, Record]:
     """The records of all shards by key; a success stands before a failure."""
     found: dict[str, Record] = {}
-    for path in sorted((out / RECORDS).glob("*.jsonl")):
+    for path in sorted((out / RECORDS).glob("[!.]*.jsonl")):  # not those being written
         for line in path.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
             if "error" not in record or record["key"] not in found:
