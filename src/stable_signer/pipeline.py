@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
-from stable_signer.body.motion import FPS, Motion
+from stable_signer.body.motion import FPS, Motion, joined
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import Outputs
 from stable_signer.media.provenance import Provenance, stamp, text_hash
-from stable_signer.slul.plan import LANGUAGES, Draft, Plan
+from stable_signer.slul.plan import LANGUAGES, LONGEST_PLAN, SPEEDS, Draft, Plan
 from stable_signer.slul.prompts import Prompt, read_prompt
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ LOOKS = {
 }
 LANGUAGE_ALIASES = {"asl": "ase", "dgs": "gsg"}
 DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
-MIN_SPEED, MAX_SPEED = 0.25, 3.0
+MIN_SPEED, MAX_SPEED = SPEEDS
 MAX_CHARACTERS = 10_000  # about twenty minutes of signing
-MAX_SECONDS = 3600.0
+MAX_SECONDS = LONGEST_PLAN
 
 
 Item = TypeVar("Item")
@@ -367,17 +367,6 @@ def _calm(items: Iterator[Item]) -> Iterator[Item]:
         finally:
             torch.set_num_threads(threads)
         yield item
-
-
-def joined(pieces: Iterable[Motion]) -> Motion:
-    """Pieces of one motion as a whole."""
-    parts = list(pieces)
-    return Motion(
-        np.concatenate([part.rotations for part in parts]),
-        np.concatenate([part.face for part in parts]),
-        np.concatenate([part.root for part in parts]),
-        parts[0].fps,
-    )
 
 
 def sentence_pieces(plan: Plan, frames: int, fps: float) -> Iterator[tuple[Plan, int, int]]:

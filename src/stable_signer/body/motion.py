@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,3 +60,14 @@ class Motion:
 
     def __getitem__(self, frames: slice) -> Motion:
         return replace(self, rotations=self.rotations[frames], face=self.face[frames], root=self.root[frames])
+
+
+def joined(pieces: Iterable[Motion]) -> Motion:
+    """Pieces of one motion as a whole."""
+    parts = list(pieces)
+    return Motion(
+        np.concatenate([part.rotations for part in parts]),
+        np.concatenate([part.face for part in parts]),
+        np.concatenate([part.root for part in parts]),
+        parts[0].fps,
+    )

@@ -56,7 +56,7 @@ class _Solid:
     def push(self, points: np.ndarray, radius: np.ndarray, turn: np.ndarray, place: np.ndarray) -> np.ndarray:
         """How each frame's points (T, K, 3) must move together to come out (T, 3), world frame."""
         local = np.einsum("tba,tkb->tka", turn, points - place[:, None])
-        deep = radius + 0.0 - TOLERANCE - self.distance(local)  # (T, K) > 0 where too deep
+        deep = radius - TOLERANCE - self.distance(local)  # (T, K) > 0 where too deep
         worst = deep.argmax(1)
         depth = np.maximum(np.take_along_axis(deep, worst[:, None], 1)[:, 0], 0)
         if not depth.any():

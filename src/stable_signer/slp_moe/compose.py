@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from stable_signer.body import rotation
-from stable_signer.body.motion import FPS, Motion
+from stable_signer.body.motion import FPS, Motion, joined
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.clearance import keep_clear, keep_in_view, kinematics, move_wrist
@@ -27,7 +27,6 @@ from stable_signer.slp_moe.limbs import LIMBS, SPEED_LIMITS, path, rest_quaterni
 from stable_signer.slp_moe.nonmanual import add_nonmanuals
 from stable_signer.slp_moe.schedule import (
     LEAD_OUT,
-    LONGEST_PLAN,
     RETURN,
     RISE,
     Stroke,
@@ -35,7 +34,7 @@ from stable_signer.slp_moe.schedule import (
     strokes,
     travel_time,
 )
-from stable_signer.slul.plan import Plan
+from stable_signer.slul.plan import LONGEST_PLAN, Plan
 
 WAIT = 0.9  # seconds a limb waits where it is before it sinks to rest
 SINK = 0.10  # how far a waiting hand sinks towards rest (a share of the way)
@@ -110,9 +109,7 @@ class Composer:
         self.frame_count = int(np.ceil(self.duration * fps))
         rest = rest_quaternions()
         self._tracks = {
-            name: _Track(
-                self.strokes, name, rest[list(joints)], SPEED_LIMITS[list(joints)], self.plan.duration
-            )
+            name: _Track(self.strokes, name, rest[list(joints)], SPEED_LIMITS[list(joints)])
             for name, joints in LIMBS.items()
         }
 
@@ -200,13 +197,7 @@ def compose(
     plan: Plan, lexicon: Lexicon, *, seed: int = 0, left_handed: bool = False, fps: float = FPS
 ) -> Motion:
     """The whole motion of a plan at once; see Composer."""
-    pieces = list(Composer(plan, lexicon, seed=seed, left_handed=left_handed, fps=fps).pieces())
-    return Motion(
-        np.concatenate([p.rotations for p in pieces]),
-        np.concatenate([p.face for p in pieces]),
-        np.concatenate([p.root for p in pieces]),
-        fps,
-    )
+    return joined(Composer(plan, lexicon, seed=seed, left_handed=left_handed, fps=fps).pieces())
 
 
 def mirrored(motion: Motion) -> Motion:
@@ -225,9 +216,7 @@ def mirrored(motion: Motion) -> Motion:
 class _Track:
     """One limb's way through the plan."""
 
-    def __init__(
-        self, all_strokes: list[Stroke], limb: str, rest: np.ndarray, limits: np.ndarray, end: float
-    ) -> None:
+    def __init__(self, all_strokes: list[Stroke], limb: str, rest: np.ndarray, limits: np.ndarray) -> None:
         joints = list(LIMBS[limb])
         self.rest, self.limits = rest, limits
         self.events = [

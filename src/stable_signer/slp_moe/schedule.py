@@ -29,7 +29,7 @@ from stable_signer.slp_moe.limbs import (
     start_pose,
     wrists,
 )
-from stable_signer.slul.plan import Draft, Nonmanual, Plan, Sentence, Sign
+from stable_signer.slul.plan import LONGEST_PLAN, SPEEDS, Draft, Nonmanual, Plan, Sentence, Sign
 
 LEAD_IN = 0.12  # stillness before the hands rise, seconds
 LEAD_OUT = 0.30  # stillness after the hands are back at rest
@@ -39,8 +39,6 @@ CITATION = 0.45  # share of a dictionary form's length beyond the shortest strok
 LONGEST_STROKE = 0.90
 SHORTEST_GAP = 0.14
 SENTENCE_HOLD = 0.15  # the last sign of a sentence is held
-LONGEST_PLAN = 3600.0  # seconds: beyond this a plan is surely a mistake
-SPEEDS = (0.25, 3.0)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from typing import Any
 from stable_signer.errors import StableSignerError
 
 VERSION = 1
+SPEEDS = (0.25, 3.0)  # slowest and fastest pace of signing; 1 is the default
+LONGEST_PLAN = 3600.0  # seconds: beyond this a plan is surely a mistake
 LANGUAGES = {"ase": "American Sign Language", "gsg": "German Sign Language"}
 KINDS = ("lexical", "fingerspelled", "number", "index", "classifier", "pause")
 SOURCES = ("lexicon", "composed", "phonology", "alphabet", "author", "none")
