@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stable_signer import cli_service, cli_slul, pipeline
+from stable_signer import cli_moe, cli_service, cli_slul, pipeline
 from stable_signer.body.motion import FPS
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import Outputs, read_bytes
@@ -74,6 +74,16 @@ NoLabelOption = Annotated[
 PlannerOption = Annotated[
     str, typer.Option(help="Who understands the text: slul (learned) or rules (by rule only).")
 ]
+MotionOption = Annotated[
+    str, typer.Option(help="Who moves: moe (learned experts) or prior (recorded and rule-made signs alone).")
+]
+MannerOption = Annotated[
+    str,
+    typer.Option(
+        help="How it is signed: neutral, lively, calm, formal, casual, large, small, or a mixture such as "
+        "lively:0.6,calm:0.4; signer-7 adds the habits of signer number 7."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -96,6 +106,8 @@ def sign(
     left_handed: LeftOption = False,
     no_label: NoLabelOption = False,
     planner: PlannerOption = pipeline.DEFAULT_PLANNER,
+    motion: MotionOption = pipeline.DEFAULT_MOTION,
+    manner: MannerOption = pipeline.DEFAULT_MANNER,
     plan: Annotated[str | None, typer.Option("--plan", help="Also write the plan, .json.")] = None,
     pose: Annotated[str | None, typer.Option("--pose", help="Also write the pose, .pose.")] = None,
     captions: Annotated[str | None, typer.Option("--captions", help="Also write captions, .vtt.")] = None,
@@ -104,6 +116,7 @@ def sign(
     words = _read_text(text, file)
     pipeline.check_text(words)
     pipeline.check_planner(planner)
+    pipeline.check_manner(manner, pipeline.check_motion(motion))
     _check_numbers(language=language, size=size, fps=fps, speed=speed, seed=seed)
     look_of = _look_of(signer, style, look, size, not no_label)
     with Outputs() as outputs:
@@ -112,7 +125,7 @@ def sign(
         pose_part = outputs.claim(pose, (".pose",)) if pose else None
         captions_part = outputs.claim(captions, (".vtt",)) if captions else None
 
-        engine = pipeline.StableSigner.from_pretrained(planner)
+        engine = pipeline.StableSigner.from_pretrained(planner, motion, manner)
         understood = engine.plan(words, language, speed)
         _report(understood)
         hand = pipeline.wants_left(words, left_handed)
@@ -121,8 +134,8 @@ def sign(
         if plan_part:
             plan_part.write_text(_json(understood.to_dict()), encoding="utf-8")
         if pose_part:
-            motion = pipeline.joined(movement.pieces())
-            engine.write_pose(pose_part, motion, signer=look_of["signer"], size=size)
+            whole = pipeline.joined(movement.pieces())
+            engine.write_pose(pose_part, whole, signer=look_of["signer"], size=size)
         if captions_part:
             from stable_signer.media.captions import write_captions
 
@@ -165,14 +178,17 @@ def motion_command(
     fps: FpsOption = FPS,
     seed: SeedOption = 0,
     left_handed: LeftOption = False,
+    motion: MotionOption = pipeline.DEFAULT_MOTION,
+    manner: MannerOption = pipeline.DEFAULT_MANNER,
 ) -> None:
     """Turn a plan into movement: a .pose file with points in the pixels of this signer's video."""
     _check_numbers(size=size, fps=fps, seed=seed)
+    pipeline.check_manner(manner, pipeline.check_motion(motion))
     signer = pipeline.check_signer(signer)
     understood = Plan.load(plan)
     with Outputs() as outputs:
         part = outputs.claim(output, (".pose",))
-        engine = pipeline.StableSigner.from_pretrained()
+        engine = pipeline.StableSigner.from_pretrained(motion=motion, manner=manner)
         movement = engine.movement(understood, seed, left_handed, fps)
         _report(movement.plan)
         engine.write_pose(part, pipeline.joined(movement.pieces()), signer=signer, size=size)
@@ -273,6 +289,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 cli_service.register(app)
 cli_slul.register(app)
+cli_moe.register()
 
 
 @app.callback(invoke_without_command=True)

@@ -25,7 +25,7 @@ from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, check_ending, read_bytes
-from stable_signer.pipeline import StableSigner, _shipped_stages
+from stable_signer.pipeline import StableSigner, shipped_stages
 from stable_signer.slp_moe.lexicon import Lexicon, Prototype
 from stable_signer.slp_moe.limbs import LIMBS, rest_quaternions
 from stable_signer.slul.edit import sign_of, spelled
@@ -384,8 +384,6 @@ def signer_with(folder: str | Path) -> StableSigner:
     When the folder's language is ASL its signs are laid over those that ship. A new language has the folder's
     signs only, in the order of the text; other words are spelled with the ASL alphabet, and the plan says so.
     """
-    from stable_signer.slp_moe.compose import Composer
-    from stable_signer.slp_moe.schedule import schedule
     from stable_signer.slul.rules import RulePlanner
 
     own = OwnLexicon.load(folder)
@@ -399,16 +397,7 @@ def signer_with(folder: str | Path) -> StableSigner:
             return _in_text_order(text, own, alone)
         return planner.draft(text, language)
 
-    return StableSigner(
-        replace(
-            _shipped_stages(),
-            draft=draft,
-            schedule=lambda d, speed: schedule(d, lexicon, speed=speed),
-            compose=lambda plan, seed, left, fps: Composer(
-                plan, lexicon, seed=seed, left_handed=left, fps=fps
-            ),
-        )
-    )
+    return StableSigner(replace(shipped_stages(lexicon=lambda: lexicon), draft=draft))
 
 
 def _in_text_order(text: str, own: OwnLexicon, glossary: Glossary | None) -> Draft:

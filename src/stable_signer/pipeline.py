@@ -26,6 +26,10 @@ from stable_signer.slul.prompts import Prompt, read_prompt
 
 if TYPE_CHECKING:
     from stable_signer.body.skeleton import Body
+    from stable_signer.slp_moe.lexicon import Lexicon
+    from stable_signer.slp_moe.manner import Manner
+    from stable_signer.slp_moe.model import SlpMoe
+    from stable_signer.slul.linker import Linker
     from stable_signer.slul.rules import RulePlanner
 
 PLANNERS = {
@@ -33,6 +37,11 @@ PLANNERS = {
     "rules": "order and face by rule",
 }
 DEFAULT_PLANNER = "slul"
+MOTIONS = {
+    "moe": "learned: experts complete the prior, and no two takes are the same",
+    "prior": "recorded and rule-made signs in sequence, nothing added",
+}
+DEFAULT_MOTION, DEFAULT_MANNER = "prior", "neutral"
 LOOKS = {
     "mesh": "a shaded person with skin, hair and clothes",
     "skeleton": "bones and joints as coloured lines",
@@ -152,12 +161,20 @@ class StableSigner:
         self._renderer = lru_cache(maxsize=2)(stages.renderer)
 
     @classmethod
-    def from_pretrained(cls, planner: str = DEFAULT_PLANNER) -> StableSigner:
+    def from_pretrained(
+        cls,
+        planner: str = DEFAULT_PLANNER,
+        motion: str = DEFAULT_MOTION,
+        manner: str = DEFAULT_MANNER,
+    ) -> StableSigner:
         """The signer with the weights that ship in the package; nothing is fetched from anywhere.
 
         planner: who understands the text, "slul" (learned, with the rules as its safety net) or "rules".
+        motion: who moves, "moe" (SLP-MoE) or "prior" (its rule-based prior alone). manner: how "moe" signs, a
+        name of `slp_moe.manner.MANNERS` or a mixture such as "lively:0.6,calm:0.4".
         """
-        return cls(_shipped_stages(check_planner(planner)))
+        check_planner(planner), check_motion(motion)
+        return cls(shipped_stages(planner, motion, check_manner(manner, motion)))
 
     # --- the stages, one by one ---
 
@@ -435,6 +452,21 @@ def check_planner(planner: str) -> str:
     return _one_of("planner", planner, PLANNERS)
 
 
+def check_motion(motion: str) -> str:
+    """A known way to make motion."""
+    return _one_of("motion", motion, MOTIONS)
+
+
+def check_manner(manner: str, motion: str = DEFAULT_MOTION) -> Manner:
+    """A manner of signing, by name or mixed; the prior knows none but the neutral one."""
+    from stable_signer.slp_moe.manner import NEUTRAL, mix
+
+    mixed = mix(manner)
+    if motion == "prior" and manner != NEUTRAL:
+        raise StableSignerError(f"the manner {manner!r} needs the motion 'moe': leave it out, or choose that")
+    return mixed
+
+
 def check_language(language: str) -> str:
     """The ISO 639-3 code of a known language; the everyday short names ASL and DGS are taken too."""
     code = LANGUAGE_ALIASES.get(language.lower(), language)
@@ -487,8 +519,13 @@ def _one_of(what: str, value: str, known: Iterable[str]) -> str:
     return value
 
 
-def _shipped_stages(planner_name: str = DEFAULT_PLANNER) -> Stages:
-    """The real stages, with the weights in the package."""
+def shipped_stages(
+    planner_name: str = DEFAULT_PLANNER,
+    motion: str = DEFAULT_MOTION,
+    manner: Manner | None = None,
+    lexicon: Callable[[], Lexicon] | None = None,
+) -> Stages:
+    """The real stages, with the weights in the package; `lexicon` gives another one than that which ships."""
     from stable_signer.body.skeleton import Body
     from stable_signer.slp_moe.compose import Composer
     from stable_signer.slp_moe.lexicon import Lexicon
@@ -504,7 +541,24 @@ def _shipped_stages(planner_name: str = DEFAULT_PLANNER) -> Stages:
         kind = SlulPlanner if planner_name == "slul" else RulePlanner
         return kind(Glossary.load())
 
-    lexicon = cache(Lexicon.load)
+    lexicon = cache(lexicon or Lexicon.load)
+
+    @cache
+    def experts() -> tuple[SlpMoe, Linker]:
+        from stable_signer.slp_moe.model import SlpMoe
+        from stable_signer.slul.linker import Linker
+        from stable_signer.slul.planner import load_reader
+
+        return SlpMoe.load(), Linker(load_reader("ase"))
+
+    def compose(plan: Plan, seed: int, left_handed: bool, fps: float) -> Movement:
+        if motion == "prior":
+            return Composer(plan, lexicon(), seed=seed, left_handed=left_handed, fps=fps)
+        from stable_signer.slp_moe.perform import ExpertComposer
+
+        return ExpertComposer(
+            plan, lexicon(), *experts(), seed=seed, left_handed=left_handed, fps=fps, manner=manner
+        )
 
     def renderer(signer: str, style: str, look: str, size: int) -> Renderer:
         from stable_signer.pose2vid.signers import SIGNERS, STYLES
@@ -521,9 +575,7 @@ def _shipped_stages(planner_name: str = DEFAULT_PLANNER) -> Stages:
     return Stages(
         draft=lambda text, language: planner().draft(text, language),
         schedule=lambda draft, speed: schedule(draft, lexicon(), speed=speed),
-        compose=lambda plan, seed, left_handed, fps: Composer(
-            plan, lexicon(), seed=seed, left_handed=left_handed, fps=fps
-        ),
+        compose=compose,
         renderer=renderer,
         body=Body.load,
     )

@@ -459,7 +459,7 @@ class Fitter:
         shape = filled * warp.hand_scale  # metres
         shape[..., 1] *= -1  # pixels run down
         shape = shape[..., [0, 2, 1]]  # x, depth, z
-        shape = _resize(self._deepen(shape))
+        shape = sized(self._deepen(shape))
         near = 1 + (depth - self.shoulder[1]) / CAMERA_DISTANCE  # < 1 in front of the shoulders
         # Our palm is larger beside the body than most signers': put the middle of the palm where theirs is.
         middle = root + filled[:, [0, 5, 9, 13, 17], :2].mean(1)
@@ -749,7 +749,7 @@ def _own_hands(marks: Landmarks, palm: float) -> Landmarks:
     return replace(marks, right_hand=right, left_hand=left)
 
 
-def _resize(shape: np.ndarray) -> np.ndarray:
+def sized(shape: np.ndarray) -> np.ndarray:
     """Give a hand (T, 21, 3) our proportions, keeping the direction of every segment."""
     out = shape.copy()
     for point, factor in _SEGMENTS.items():
@@ -1077,23 +1077,25 @@ def _draw_to(problem: _Problem, dofs: Tensor, shape: KnownHandshape, span: slice
 
 
 def fingers_of(fitter: Fitter, hand: np.ndarray) -> np.ndarray:
-    """(21,) degrees of freedom of the fingers whose points are nearest to hand (21, 3), a right hand in the
-    reference pose, metres."""
-    target = torch.zeros(1, 23, 3)
-    target[0, 2:] = torch.from_numpy(hand).float()
-    weight = torch.zeros(1, 23)
-    weight[0, 2:] = 1
-    problem = _Problem.of(target, weight, torch.full((1,), 9.0))
+    """(…, 21) degrees of freedom of the fingers whose points are nearest to hands (…, 21, 3), right hands in
+    the reference pose, metres."""
+    hands = torch.from_numpy(np.asarray(hand, dtype=np.float32)).reshape(-1, 21, 3)
+    count = len(hands)
+    target = torch.zeros(count, 23, 3)
+    target[:, 2:] = hands
+    weight = torch.zeros(count, 23)
+    weight[:, 2:] = 1
+    problem = _Problem.of(target, weight, torch.full((count,), 9.0))
     problem.precision *= 0.05
-    dofs = torch.zeros(1, DOFS)
+    dofs = torch.zeros(count, DOFS)
     for bend in (0.3, 0.9):  # from a flat hand and from a closed one: keep the nearer
-        start = torch.zeros(1, DOFS)
-        start[0, _BENDS] = bend
+        start = torch.zeros(count, DOFS)
+        start[:, _BENDS] = bend
         start = torch.clamp(start, fitter.limb.low, fitter.limb.high)
         found = _minimise(fitter, problem, start, 60, _HAND_ONLY)
-        miss = [(fitter.limb.pose(d)[0][0, 2:] - target[0, 2:]).norm(dim=1).mean() for d in (found, dofs)]
-        dofs = found if miss[0] < miss[1] else dofs
-    return np.asarray(dofs[0, _HAND_ONLY[0] :].numpy(), dtype=float)
+        near, far = ((fitter.limb.pose(d)[0][:, 2:] - hands).norm(dim=2).mean(1) for d in (found, dofs))
+        dofs = torch.where((near < far)[:, None], found, dofs)
+    return dofs[:, _HAND_ONLY[0] :].numpy().astype(float).reshape(*np.shape(hand)[:-2], -1)
 
 
 _Touching = tuple[str | None, slice]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stable_signer.pose2vid.kernels import kernel
+from stable_signer.body.kernels import kernel
 
 MAX_CANDIDATES = 1 << 24  # pixels in bounding boxes handled at once in torch; bounds the memory
 

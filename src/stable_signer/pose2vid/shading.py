@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stable_signer.pose2vid.kernels import inlined, kernel, small
+from stable_signer.body.kernels import inlined, kernel, small
 
 SKIN, EYE, TONGUE, TEETH, CLOTH, HAIR = range(6)  # what a triangle is made of
 # Columns of the vertex attributes.

@@ -13,12 +13,12 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from stable_signer.body.kernels import kernel
 from stable_signer.body.keypoints import FACE_IDS, Holistic, holistic
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.body.skinning import Posed, Skin
 from stable_signer.pose2vid.camera import Camera
-from stable_signer.pose2vid.kernels import kernel
 from stable_signer.pose2vid.mesh import CHUNK, backdrop, dithered
 from stable_signer.pose2vid.shading import tone_curve
 from stable_signer.pose2vid.signers import SignerCard, Style

@@ -11,10 +11,10 @@ from functools import lru_cache
 from importlib import resources
 
 import numpy as np
-import torch
 
 from stable_signer.body import rotation
-from stable_signer.body.skeleton import Body, RestPose, forward_kinematics, rotation_6d_to_matrix
+from stable_signer.body.kernels import kernel
+from stable_signer.body.skeleton import Body, RestPose
 from stable_signer.slp_moe.handshapes import capsule_gap
 
 FINGER_RADIUS, PALM_RADIUS, WRIST_RADIUS = 0.008, 0.012, 0.024  # metres
@@ -172,10 +172,48 @@ def penetration(q: np.ndarray, side: str) -> np.ndarray:
 
 
 def kinematics(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """World turns (T, J, 3, 3) and places (T, J, 3) of the reference signer's joints."""
-    matrix = rotation_6d_to_matrix(torch.from_numpy(rotation.quaternion_to_six(q).astype(np.float32)))
-    turns, places = forward_kinematics(Body.load(), _rest(), matrix, torch.zeros(len(q), 3))
-    return turns.numpy(), places.numpy()
+    """World turns (T, J, 3, 3) and places (T, J, 3) of the reference signer's joints, for q (T, J, 4)."""
+    parents, offsets = _chain()
+    return _forward(np.ascontiguousarray(q, dtype=np.float64), parents, offsets)
+
+
+@lru_cache(maxsize=1)
+def _chain() -> tuple[np.ndarray, np.ndarray]:
+    """Parents (J,) and offsets (J, 3) of the reference signer's joints."""
+    return np.array(Body.load().parents), _rest().offsets.numpy().astype(np.float64)
+
+
+@kernel
+def _forward(
+    q: np.ndarray, parents: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover - compiled
+    """`skeleton.forward_kinematics` of quaternions, compiled: it is asked for often, a few frames at a time.
+    A joint comes after its parent."""
+    frames, joints = q.shape[:2]
+    turns, places = np.empty((frames, joints, 3, 3)), np.empty((frames, joints, 3))
+    for t in range(frames):
+        for j in range(joints):
+            w, x, y, z = q[t, j, 0], q[t, j, 1], q[t, j, 2], q[t, j, 3]
+            m00, m01, m02 = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
+            m10, m11, m12 = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
+            m20, m21, m22 = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
+            parent = parents[j]
+            if parent < 0:
+                turn = turns[t, j]
+                turn[0, 0], turn[0, 1], turn[0, 2] = m00, m01, m02
+                turn[1, 0], turn[1, 1], turn[1, 2] = m10, m11, m12
+                turn[2, 0], turn[2, 1], turn[2, 2] = m20, m21, m22
+                for a in range(3):
+                    places[t, j, a] = offsets[j, a]
+                continue
+            for a in range(3):
+                p0, p1, p2 = turns[t, parent, a, 0], turns[t, parent, a, 1], turns[t, parent, a, 2]
+                turns[t, j, a, 0] = p0 * m00 + p1 * m10 + p2 * m20
+                turns[t, j, a, 1] = p0 * m01 + p1 * m11 + p2 * m21
+                turns[t, j, a, 2] = p0 * m02 + p1 * m12 + p2 * m22
+                moved = p0 * offsets[j, 0] + p1 * offsets[j, 1] + p2 * offsets[j, 2]
+                places[t, j, a] = places[t, parent, a] + moved
+    return turns, places
 
 
 def hand_points(turns: np.ndarray, places: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:

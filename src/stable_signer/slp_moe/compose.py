@@ -107,11 +107,7 @@ class Composer:
         self.strokes = strokes(self.plan.signs, lexicon)
         self.duration = self.plan.duration + RETURN + LEAD_OUT
         self.frame_count = int(np.ceil(self.duration * fps))
-        rest = rest_quaternions()
-        self._tracks = {
-            name: _Track(self.strokes, name, rest[list(joints)], SPEED_LIMITS[list(joints)])
-            for name, joints in LIMBS.items()
-        }
+        self.prior = PriorPath(self.strokes)
 
     def boundaries(self) -> list[int]:
         """Frame numbers where pieces begin and end: in the middle of the pauses between sentences."""
@@ -135,12 +131,8 @@ class Composer:
         """Frames `first` (included) to `last` (not included)."""
         low, high = max(first - MARGIN, 0), min(last + MARGIN, self.frame_count)
         times = np.arange(low, high) / self.fps
-        q = np.broadcast_to(rest_quaternions(), (len(times), *rest_quaternions().shape)).copy()  # (T, J, 4)
-        for name, joints in LIMBS.items():
-            q[:, list(joints)] = self._tracks[name].at(times)
-        q = self._straighten(q, times)
+        q, face = self.expressed(*self.prior.at(times), times)
         q = keep_clear(keep_in_view(q))
-        face = self._prototype_face(times)
         q, face, root = add_nonmanuals(q, face, times, self.plan, self.seed)
         keep = slice(first - low, last - low)
         motion = Motion(
@@ -150,6 +142,32 @@ class Composer:
             self.fps,
         )
         return mirrored(motion) if self.left_handed else motion
+
+    def expressed(self, q: np.ndarray, face: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is made of the prior's pose q (T, J, 4) and face (T, 52): here, nothing is added."""
+        return q, face
+
+
+class PriorPath:
+    """The prior's movement through strokes: each limb from stroke to stroke, the wrists on straight ways.
+
+    Every frame is a function of its own time.
+    """
+
+    def __init__(self, strokes: list[Stroke]) -> None:
+        self.strokes = strokes
+        rest = rest_quaternions()
+        self._tracks = {
+            name: _Track(strokes, name, rest[list(joints)], SPEED_LIMITS[list(joints)])
+            for name, joints in LIMBS.items()
+        }
+
+    def at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) ascending seconds -> pose (N, J, 4) and face (N, 52)."""
+        q = np.broadcast_to(rest_quaternions(), (len(times), *rest_quaternions().shape)).copy()  # (T, J, 4)
+        for name, joints in LIMBS.items():
+            q[:, list(joints)] = self._tracks[name].at(times)
+        return self._straighten(q, times), self._face(times)
 
     def _straighten(self, q: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Draw the wrists' ways between signs towards straight lines: people move their hands so (Flash &
@@ -172,7 +190,7 @@ class Composer:
             q = move_wrist(q, side, shift)
         return q
 
-    def _prototype_face(self, times: np.ndarray) -> np.ndarray:
+    def _face(self, times: np.ndarray) -> np.ndarray:
         """(T, 52): the face that belongs to the signs themselves, faded in and out with each stroke."""
         face = np.zeros((len(times), 52))
         fade = 0.12

@@ -138,7 +138,7 @@ class Lexicon:
         """A fingerspelled word as one motion. Raises StableSignerError for a letter that no alphabet has."""
         key = "fs-" + "".join(letters)
         if key not in self._cache:
-            self._cache[key] = _from_built(key, priors.spell(letters))
+            self._cache[key] = from_built(key, priors.spell(letters))
         return self._cache[key]
 
     def prototype(self, gloss: str) -> Prototype:
@@ -150,7 +150,7 @@ class Lexicon:
     def _decode(self, gloss: str) -> Prototype:
         built = priors.build(gloss)
         if built is not None:
-            return _from_built(gloss, built)
+            return from_built(gloss, built)
         if gloss not in self._table:
             near = difflib.get_close_matches(gloss, self.glosses, 3)
             hint = f"did you mean {' or '.join(near)}?" if near else "spell it with [[fs:…]]"
@@ -165,7 +165,8 @@ class Lexicon:
             error=float(t["error"][i]), tracked=float(t["tracked"][i]), source="lexicon", clip=clip)
 
 
-def _from_built(gloss: str, built: priors.Built) -> Prototype:
+def from_built(gloss: str, built: priors.Built) -> Prototype:
+    """What was built by rule as a prototype."""
     frames = len(built.rotations)
     face = np.zeros((frames, 52), np.float32) if built.face is None else built.face.astype(np.float32)
     motion = Motion(built.rotations.astype(np.float32), face, np.zeros((frames, 3), np.float32), built.fps)

@@ -69,9 +69,7 @@ def path(prototype: Prototype) -> np.ndarray:
     if prototype.source != "lexicon":
         return q
     body = Body.load()
-    joints = [
-        j for limb in ("right", "left") for j in LIMBS[limb] if not body.joints[j].startswith("finger")
-    ]
+    joints = [j for limb in ("right", "left") for j in LIMBS[limb] if not body.joints[j].startswith("finger")]
     wrists = kinematics(q)[1][:, [body.index["wrist.R"], body.index["wrist.L"]]]
     turn = rotation.turn_between(q[:-1, joints], q[1:, joints]) * prototype.motion.fps
     travel = np.linalg.norm(np.diff(wrists, axis=0), axis=-1) * prototype.motion.fps

@@ -43,11 +43,12 @@ SENTENCE_HOLD = 0.15  # the last sign of a sentence is held
 
 @dataclass(frozen=True)
 class Stroke:
-    """One prototype placed in time: `start` to `end` in seconds."""
+    """One prototype placed in time: `start` to `end` in seconds; `sign` is its sign's place in the plan."""
 
     prototype: Prototype
     start: float
     end: float
+    sign: int = 0
 
 
 def schedule(draft: Draft, lexicon: Lexicon, speed: float = 1.0) -> Plan:
@@ -123,12 +124,15 @@ def relax(plan: Plan, lexicon: Lexicon) -> Plan:
 def strokes(signs: Iterable[Sign], lexicon: Lexicon) -> list[Stroke]:
     """The prototypes of placed signs in time order, each sign's parts laid out within the sign's own time."""
     out: list[Stroke] = []
-    for sign in signs:
+    for number, sign in enumerate(signs):
         if sign.kind == "pause":
             continue
         parts, length = _layout(sign, lexicon)
         scale = (sign.end - sign.start) / length
-        out += [Stroke(p.prototype, sign.start + p.start * scale, sign.start + p.end * scale) for p in parts]
+        out += [
+            Stroke(p.prototype, sign.start + p.start * scale, sign.start + p.end * scale, number)
+            for p in parts
+        ]
     return out
 
 

@@ -228,7 +228,7 @@ class Stepper:
         return torch.log_softmax(logits, -1), hidden
 
 
-class _OneThread:
+class OneThread:
     """While any thread of the program decodes, torch computes with one thread; then with as many as before.
 
     The matrices are too small to share: with two threads on two busy cores, waiting for one another took five
@@ -252,7 +252,7 @@ class _OneThread:
                 torch.set_num_threads(self.before)
 
 
-_one_thread = _OneThread()
+one_thread = OneThread()
 
 
 def beam_search(
@@ -263,7 +263,7 @@ def beam_search(
     The states of a hypothesis are the first network's, one per item: the state that predicted its first id.
     A line that is not complete when the limit is reached is not returned; the list is empty if none was.
     """
-    with _one_thread, torch.inference_mode():
+    with one_thread, torch.inference_mode():
         return _search(reader, source, trie, config or BeamConfig())
 
 
