@@ -34,7 +34,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
     """Run the command line in this process, on the small stages: `run("sign", "Hello", "-o", path)`."""
-    made = classmethod(lambda cls, planner="slul", motion="moe", manner="neutral": cls(fake_stages()))
+    made = classmethod(lambda cls, *choices, **named: cls(fake_stages()))
     monkeypatch.setattr(pipeline.StableSigner, "from_pretrained", made)
     monkeypatch.setenv("COLUMNS", "200")
 

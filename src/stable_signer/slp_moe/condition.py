@@ -24,8 +24,8 @@ SOURCES = ("recorded", "phonology", "alphabet")
 FIELDS = ("handshape", "other_handshape", "type", "movement", "major", "minor", "second")
 FLAGS = ("repeated", "contact", "rotation")
 MANNER = 3  # speed, size, emphasis (see manner.py)
-_SIDE = 3 + 6 + 1 + rs.HAND + 3
-FEATURES = 2 * _SIDE + rs.HEAD + rs.FACE + 6
+ARM_FEATURES = 3 + 6 + 1 + rs.HAND + 3
+FEATURES = 2 * ARM_FEATURES + rs.HEAD + rs.FACE + 6
 
 
 @dataclass(frozen=True)

@@ -78,9 +78,13 @@ def window(prototype: Prototype, seconds: float) -> tuple[np.ndarray, np.ndarray
 def make(prototype: Prototype, seconds: float, take: Take, group: str) -> Pair:
     """The pair of a prior, `seconds` long, and a take of the same sign."""
     times, q, face, end = window(prototype, seconds)
+    inside = (times > ONSET - 1e-6) & (times < end + 1e-6)
     first, last = take.stroke[0], take.stroke[1] - 1
-    share = (times - ONSET) / (end - ONSET)
-    frames = first + np.clip(share, 0, 1) * (last - first)
+    frames = np.where(times < ONSET, first, last).astype(float)
+    if group == "transition":  # the stroke is masked: no need to look for what belongs together
+        frames[inside] = np.linspace(first, last, int(inside.sum()))
+    else:
+        frames[inside] = first + laid_over(q[inside], take.q[first : last + 1], prototype.two_handed)
     frames = frames + np.minimum(times - ONSET, 0) * GRID + np.maximum(times - end, 0) * GRID
     seen = (frames >= 0) & (frames <= len(take.q) - 1)
     goal = rotation.resample(take.q, frames)
@@ -92,7 +96,6 @@ def make(prototype: Prototype, seconds: float, take: Take, group: str) -> Pair:
     mask[:, rs.FACES + rs.HEADS] *= take.face_seen
     if not (prototype.two_handed and take.two_handed):
         mask[:, rs.SIDE : 2 * rs.SIDE] = 0
-    inside = (times > ONSET - 1e-6) & (times < end + 1e-6)
     if group == "transition":
         mask[inside] = 0
     numbers, flags = codes(take.gloss)
@@ -101,6 +104,48 @@ def make(prototype: Prototype, seconds: float, take: Take, group: str) -> Pair:
         take.gloss, group, SOURCES.index("phonology" if group == "phonology" else "recorded"),
         frame_features(q, face, times, ONSET, end, prototype.two_handed), target.astype(np.float32),
         mask.astype(np.float32), numbers, flags, manner, known)  # fmt: skip
+
+
+def laid_over(q: np.ndarray, goal: np.ndarray, two_handed: bool) -> np.ndarray:
+    """Which frame (N,) of a goal's stroke (M, J, 4) belongs to each frame of a prior's (N, J, 4).
+
+    From end to end, by dynamic time warping that keeps near the diagonal, smoothed: what is to be learned is
+    where hands go and how they are shaped. When they get there is told by the plan.
+    """
+    a, b = (_course(x, two_handed) for x in (q, goal))
+    n, m = len(a), len(b)
+    diagonal = np.linspace(0, m - 1, n)
+    cost = np.linalg.norm(a[:, None] - b[None], axis=2)
+    cost = cost + 2.0 * (np.abs(np.arange(m)[None] - diagonal[:, None]) / max(m, 4)) ** 2
+    total = np.full((n + 1, m + 1), np.inf)
+    total[0, 0] = 0
+    for i in range(n):
+        for j in range(m):
+            total[i + 1, j + 1] = cost[i, j] + min(total[i, j], total[i, j + 1] + 0.1, total[i + 1, j] + 0.1)
+    i, j = n, m
+    found: list[list[int]] = [[] for _ in range(n)]
+    while i > 0 and j > 0:
+        found[i - 1].append(j - 1)
+        step = int(np.argmin([total[i - 1, j - 1], total[i - 1, j], total[i, j - 1]]))
+        i, j = i - (step < 2), j - (step != 1)
+    way = np.array([np.mean(f) if f else np.nan for f in found])
+    way = np.interp(np.arange(n), np.flatnonzero(np.isfinite(way)), way[np.isfinite(way)])
+    kernel = np.exp(-0.5 * (np.arange(-6, 7) / 2.0) ** 2)
+    smooth = np.convolve(np.pad(way - diagonal, 6, mode="edge"), kernel / kernel.sum(), "valid") + diagonal
+    pull = np.minimum(np.arange(n), np.arange(n)[::-1]) / 3.0  # both strokes begin and end together
+    mixed = diagonal + (smooth - diagonal) * np.clip(pull, 0, 1)
+    return np.maximum.accumulate(np.clip(mixed, 0, m - 1))
+
+
+def _course(q: np.ndarray, two_handed: bool) -> np.ndarray:
+    """(T, K): where hands are and how they are turned, less what stays the same, in units of a clear
+    difference (4 cm, half a radian)."""
+    columns = []
+    for side in rs.SIDES if two_handed else rs.SIDES[:1]:
+        arm = rs.arm(q, side)
+        columns += [arm.wrist / 0.04, arm.palm[..., 1:].reshape(len(q), 6) / 0.5]  # (T, 3, 2) -> (T, 6)
+    course = np.concatenate(columns, 1)
+    return np.asarray(course - course.mean(0))
 
 
 def _manner(q: np.ndarray, goal: np.ndarray, take: Take, seconds: float) -> tuple[np.ndarray, np.ndarray]:

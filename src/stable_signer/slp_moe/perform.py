@@ -20,6 +20,7 @@ from stable_signer.slp_moe import residual as rs
 from stable_signer.slp_moe.compose import Composer
 from stable_signer.slp_moe.condition import (
     AROUND,
+    FLAGS,
     GRID,
     SOURCES,
     SignCondition,
@@ -36,6 +37,10 @@ from stable_signer.slul.plan import Plan
 
 _SOURCE = {"phonology": SOURCES.index("phonology"), "alphabet": SOURCES.index("alphabet")}
 _KEPT = 48  # strokes whose additions are remembered
+EDGE = 0.16  # seconds around a trusted stroke in which the experts take over
+NEAR, FAR = 0.16, 0.34  # metres between the wrists: hands that may touch, hands that surely do not
+TOUCHED = 0.4  # share of the wrist's displacement that is left in a sign with contact
+_CONTACT = FLAGS.index("contact")
 HABIT = 0.5  # share of the variance of a take that is a signer's own habit, where a signer is named
 _LIMB = {
     "right": np.arange(rs.SIDE),
@@ -113,11 +118,16 @@ class ExpertComposer(Composer):
         q, face = self.prior.at(times)
         features = frame_features(q, face, times, stroke.start, stroke.end, stroke.prototype.two_handed)
         sign, known = self._condition(stroke)
-        noise = self.manner.variation * self._noise(len(times), number)
+        noise = torch.from_numpy(self.manner.variation * self._noise(len(times), number))
         with one_thread:
-            batch = collate([features], [sign], [known])
-            rows = self.moe.sample(batch, torch.from_numpy(noise)[None])[0].numpy().astype(float)
-        return _Added(float(times[0]), rows)
+            batch = collate([features] * 2, [sign] * 2, [known] * 2)
+            made = self.moe.sample(batch, torch.stack([noise, torch.zeros_like(noise)]))
+        rows, mean = made.numpy().astype(float)
+        if sign.source != SOURCES.index("phonology"):
+            rows = rows - mean * _inside(times, stroke)[:, None]
+        return _Added(
+            float(times[0]), touching(q, rows, stroke.prototype.two_handed, bool(sign.flags[_CONTACT]))
+        )
 
     def _noise(self, frames: int, number: int) -> np.ndarray:
         """(frames, CHANNELS): this take's own, and the signer's, which is the same in every sign."""
@@ -162,6 +172,36 @@ class ExpertComposer(Composer):
                 _fade(times - stroke.end, after - stroke.end),
             )
         )
+
+
+def _inside(times: np.ndarray, stroke: Stroke) -> np.ndarray:
+    """(N,) 1 in the stroke, falling to 0 within EDGE seconds around it.
+
+    What is recorded or written by hand is right as it is: there, of what the experts say, only how this take
+    strays from their expectation is added. How the hand comes and goes is theirs altogether.
+    """
+    past = np.maximum(np.maximum(stroke.start - times, times - stroke.end), 0)
+    return np.asarray(1 - rotation.minimum_jerk(past / EDGE))
+
+
+def touching(q: np.ndarray, rows: np.ndarray, two_handed: bool, contact: bool) -> np.ndarray:
+    """Additions (N, CHANNELS) to a prior q (N, J, 4) that keep what touches together.
+
+    Hands that are near one another are displaced alike, and a sign that touches the body is displaced less.
+    """
+    rows = rows.copy()
+    if two_handed:
+        right, left = (rs.arm(q, side).wrist for side in rs.SIDES)
+        apart = np.linalg.norm(right - left, axis=1)
+        free = rotation.minimum_jerk((apart - NEAR) / (FAR - NEAR))[:, None]
+        mirror = np.array([-1.0, 1.0, 1.0])
+        moved = rows[:, rs.WRISTS[:3]], rows[:, rs.WRISTS[3:]] * mirror
+        both = (moved[0] + moved[1]) / 2
+        rows[:, rs.WRISTS[:3]] = both + (moved[0] - both) * free
+        rows[:, rs.WRISTS[3:]] = (both + (moved[1] - both) * free) * mirror
+    if contact:
+        rows[:, rs.WRISTS] *= TOUCHED
+    return rows
 
 
 def _fade(past: np.ndarray, gap: float) -> np.ndarray:

@@ -16,7 +16,7 @@ import math
 import time
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ from torch import Tensor, nn
 
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import residual as rs
-from stable_signer.slp_moe.condition import SignCondition
+from stable_signer.slp_moe.condition import ARM_FEATURES, FIELDS, SOURCES, SignCondition, vocabulary
 from stable_signer.slp_moe.model import SMOOTH, Batch, MoeConfig, SlpMoe, collate
 from stable_signer.slp_moe.pairs import GROUPS, Pair, PairData, load, part_of
 
+_TYPE = FIELDS.index("type")
 # What a channel's squared error counts for: hands are placed by few numbers and shaped by many.
 WEIGHTS = {"wrist": 4.0, "palm": 2.0, "swivel": 0.5, "finger": 1.0, "head": 0.5, "face": 0.5}
 
@@ -199,13 +200,17 @@ class Run:
         torch.manual_seed(r.seed)
         self.random = np.random.default_rng(r.seed)
         self.number = {g: k for k, g in enumerate(self.data.glosses)}
-        self.by_group = [[p for p in self.train if p.group == g] for g in GROUPS]
-        shares = np.array([w if pairs else 0.0 for w, pairs in zip(r.groups, self.by_group, strict=True)])
+        self.by_group = {g: [p for p in self.train if p.group == g] for g in GROUPS}
+        self.couples = {
+            two: [p for p in self.by_group["takes"] if bool(p.features[0, -1] > 0.5) == two]
+            for two in (False, True)
+        }
+        shares = np.array([w if self.by_group[g] else 0.0 for g, w in zip(GROUPS, r.groups, strict=True)])
         if not shares.sum() > 0:
             raise StableSignerError(f"the groups that the recipe draws from have no pairs in {r.data}")
         self.shares = shares / shares.sum()
         self.model = SlpMoe(r.config(self.data.linker.shape[-1]))
-        _measure(self.model, self.train)
+        _measure(self.model, [p for p in self.train if p.group != "takes"])
         sharp = np.array([p.manner[2] for p in self.train if p.known[2]])
         self.mean = np.array([0.0, 0.0, sharp.mean() if len(sharp) else 0.0], np.float32)
         self.spread = np.array([1.0, 1.0, max(float(sharp.std()), 1e-3) if len(sharp) else 1.0], np.float32)
@@ -228,13 +233,46 @@ class Run:
         """A random batch: stretched in time, cut to length, some of the manner untold."""
         r = self.recipe
         groups = self.random.choice(len(GROUPS), r.batch, p=self.shares)
-        pairs = [self.by_group[g][self.random.integers(len(self.by_group[g]))] for g in groups]
+        pairs = [self._pair(GROUPS[g]) for g in groups]
         rows = [self._cut(p) for p in pairs]
         context = [
             (self.number[p.gloss], int(self.random.integers(self.data.linker.shape[1]))) for p in pairs
         ]
         known = [p.known * (self.random.random(3) > r.manner_dropout) for p in pairs]
         return self._draw(pairs, rows, context, known)
+
+    def _pair(self, group: str) -> Pair:
+        """One pair. What is trusted (a recording, a notation) is taught to stay what it is, but for how
+        people's takes differ: such differences, of either sign, stand in for its residual in the stroke."""
+        pool = self.by_group["phonology" if group == "takes" else group]
+        pair = pool[self.random.integers(len(pool))]
+        if group == "transition":
+            return self._varied(pair)
+        if group == "takes":
+            recorded = replace(pair, source=SOURCES.index("recorded"), group=group)
+            return self._varied(replace(recorded, mask=np.zeros_like(pair.mask)))
+        return pair
+
+    def _varied(self, pair: Pair) -> Pair:
+        """A trusted sign's pair whose masked frames get the difference of two takes of some sign."""
+        two = bool(pair.features[0, -1] > 0.5)
+        pool = self.couples[two] or self.couples[not two]
+        if not pool:
+            return pair
+        other = pool[self.random.integers(len(pool))]
+        at = np.linspace(0, len(other.target) - 1, len(pair.target))
+        low = np.minimum(at.astype(int), len(other.target) - 2)
+        part = (at - low)[:, None].astype(np.float32)
+        # Two takes differ by the square root of two times what one strays.
+        sign = self.random.choice([-1.0, 1.0]) / math.sqrt(2)
+        varied = (other.target[low] * (1 - part) + other.target[low + 1] * part) * np.float32(sign)
+        seen = np.minimum(other.mask[low], other.mask[low + 1])
+        if not two:
+            seen[:, rs.SIDE : 2 * rs.SIDE] = 0
+        free = ~(pair.mask > 0).any(1, keepdims=True)  # frames without a residual of their own
+        return replace(
+            pair, target=np.where(free, varied, pair.target), mask=np.where(free, seen, pair.mask)
+        )
 
     def fixed(self, pairs: Sequence[Pair]) -> Draw:
         """Pairs as they are, in the context of the sign alone, nothing of the manner told but the speed."""
@@ -277,6 +315,9 @@ class Run:
         if r.feature_noise:
             spread = self.model.feature_scale.numpy() * r.feature_noise
             features = features + (self.random.standard_normal(features.shape[1]) * spread).astype(np.float32)
+        same = pair.codes[_TYPE] == vocabulary()["type"]["SymmetricalOrAlternating"]
+        if same and self.random.random() < 0.5:
+            return swapped(features, out[1], seen)
         return features, out[1], seen
 
     # --- going on ---
@@ -487,6 +528,19 @@ def batch_noise(like: Tensor) -> Tensor:
     white = torch.randn(batch * channels, 1, frames + 2 * around)
     smooth = nn.functional.conv1d(white, (kernel / kernel.norm())[None, None])
     return smooth.view(batch, channels, frames).transpose(1, 2).to(like.device)
+
+
+def swapped(
+    features: np.ndarray, target: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A pair's frames seen in a mirror: as good a take of a sign in which both hands do the same."""
+    features, target, mask = features.copy(), target.copy(), mask.copy()
+    half = rs.SIDE
+    for rows, width in ((features, ARM_FEATURES), (target, half), (mask, half)):
+        rows[:, : 2 * width] = np.concatenate([rows[:, width : 2 * width], rows[:, :width]], 1)
+    for rows, at in ((features, 2 * ARM_FEATURES), (target, 2 * half)):
+        rows[:, at + 1 : at + 3] *= -1  # the head's turn and tilt
+    return features, target, mask
 
 
 def _to(draw: Draw, device: torch.device) -> Draw:
