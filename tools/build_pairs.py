@@ -28,6 +28,7 @@ from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.body.smplx_pose import from_smplx
+from stable_signer.corpora.takes import read_takes
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import priors
 from stable_signer.slp_moe import residual as rs
@@ -43,7 +44,6 @@ from stable_signer.slul.linker import Linker
 from stable_signer.slul.planner import load_reader
 
 CONTEXTS = 3  # linker states of each gloss: alone, and in this many made-up sentences less one
-ERROR, TRACKED = 0.30, 0.6  # palm lengths, share of frames: takes worse than this teach nothing
 FAR, TURNED = (
     0.20,
     1.9,
@@ -52,30 +52,6 @@ APART = 0.11  # metres: two signers' takes so far apart are two variants
 PAIRS_A_GLOSS = 10
 MISS = 0.018  # metres
 LETTERS, WORDS = 80, 700  # hands of each letter, spelled words
-
-
-def fitted_takes(file: Path) -> Iterator[Take]:
-    """The takes of tools/build_takes.py that were tracked well enough."""
-    glosses = {e.clip: e.gloss for e in reversed(list(Glossary.load())) if e.clip}
-    fitter = default_fitter()
-    with np.load(file, allow_pickle=False) as store:
-        data = {k: store[k] for k in store.files}
-    at = 0
-    for name, span, facts in zip(data["names"], data["spans"], data["facts"], strict=True):
-        rows = slice(at, at + int(span[0]))
-        at += int(span[0])
-        two, error, tracked, _ = facts
-        if error > ERROR or tracked < TRACKED or span[2] - span[1] < 4:
-            continue
-        motion = fit.to_motion(fitter, data["dofs"][rows], data["head"][rows], data["face"][rows])
-        yield Take(
-            str(name),
-            glosses[str(name)],
-            rs.quaternions(motion),
-            motion.face.astype(float),
-            (int(span[1]), int(span[2])),
-            bool(two),
-        )
 
 
 def smplx_takes(file: Path) -> Iterator[Take]:
@@ -313,7 +289,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    known = list(fitted_takes(options.takes / "known.npz"))
+    known = list(read_takes(options.takes / "known.npz"))
     print(len(known), "fitted takes", flush=True)
     pairs = list(phonology_pairs(known))
     print(len(pairs), "phonology pairs", flush=True)

@@ -127,6 +127,28 @@ def hands_overlap(q: np.ndarray) -> np.ndarray:
     return out
 
 
+def gaps_to_body(q: np.ndarray, side: str) -> np.ndarray:
+    """(T, K) metres between the points of one hand (`hand_points`) and the surface of trunk or head, less the
+    points' radii: negative inside, at most 1."""
+    turns, places = kinematics(q)
+    points, radius = hand_points(turns, places, side)
+    gaps = []
+    for solid in _solids():
+        turn, place = turns[:, solid.joint], places[:, solid.joint]
+        local = np.einsum("tba,tkb->tka", turn, points - place[:, None])
+        gaps.append(solid.distance(local) - radius)
+    return np.asarray(np.min(gaps, axis=0))
+
+
+def gap_between_hands(q: np.ndarray) -> np.ndarray:
+    """(T,) metres between the hands' surfaces, negative where they overlap."""
+    turns, places = kinematics(q)
+    p, q_end, radius = _capsules(turns, places, "R")
+    r, s_end, other = _capsules(turns, places, "L")
+    gap = capsule_gap(p[:, :, None], q_end[:, :, None], r[:, None], s_end[:, None])  # (T, K, K, 3)
+    return np.asarray((np.linalg.norm(gap, axis=-1) - radius[:, None] - other).min((1, 2)))
+
+
 def _capsules(turns: np.ndarray, places: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A hand as 15 phalanges and 4 rays of the palm: starts and ends (T, 19, 3), radii (19,)."""
     body, offsets = Body.load(), _rest().offsets.numpy()

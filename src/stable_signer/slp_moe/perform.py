@@ -20,7 +20,6 @@ from stable_signer.slp_moe import residual as rs
 from stable_signer.slp_moe.compose import Composer
 from stable_signer.slp_moe.condition import (
     AROUND,
-    FLAGS,
     GRID,
     SOURCES,
     SignCondition,
@@ -31,6 +30,7 @@ from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slp_moe.manner import Manner
 from stable_signer.slp_moe.model import SlpMoe, collate, smooth_noise
 from stable_signer.slp_moe.schedule import Stroke
+from stable_signer.slp_moe.touch import keep_touch
 from stable_signer.slul.decode import one_thread
 from stable_signer.slul.linker import Linker, neighbours
 from stable_signer.slul.plan import Plan
@@ -38,9 +38,6 @@ from stable_signer.slul.plan import Plan
 _SOURCE = {"phonology": SOURCES.index("phonology"), "alphabet": SOURCES.index("alphabet")}
 _KEPT = 48  # strokes whose additions are remembered
 EDGE = 0.16  # seconds around a trusted stroke in which the experts take over
-NEAR, FAR = 0.16, 0.34  # metres between the wrists: hands that may touch, hands that surely do not
-TOUCHED = 0.4  # share of the wrist's displacement that is left in a sign with contact
-_CONTACT = FLAGS.index("contact")
 HABIT = 0.5  # share of the variance of a take that is a signer's own habit, where a signer is named
 _LIMB = {
     "right": np.arange(rs.SIDE),
@@ -125,9 +122,7 @@ class ExpertComposer(Composer):
         rows, mean = made.numpy().astype(float)
         if sign.source != SOURCES.index("phonology"):
             rows = rows - mean * _inside(times, stroke)[:, None]
-        return _Added(
-            float(times[0]), touching(q, rows, stroke.prototype.two_handed, bool(sign.flags[_CONTACT]))
-        )
+        return _Added(float(times[0]), keep_touch(q, face, rows, stroke.prototype.two_handed))
 
     def _noise(self, frames: int, number: int) -> np.ndarray:
         """(frames, CHANNELS): this take's own, and the signer's, which is the same in every sign."""
@@ -182,26 +177,6 @@ def _inside(times: np.ndarray, stroke: Stroke) -> np.ndarray:
     """
     past = np.maximum(np.maximum(stroke.start - times, times - stroke.end), 0)
     return np.asarray(1 - rotation.minimum_jerk(past / EDGE))
-
-
-def touching(q: np.ndarray, rows: np.ndarray, two_handed: bool, contact: bool) -> np.ndarray:
-    """Additions (N, CHANNELS) to a prior q (N, J, 4) that keep what touches together.
-
-    Hands that are near one another are displaced alike, and a sign that touches the body is displaced less.
-    """
-    rows = rows.copy()
-    if two_handed:
-        right, left = (rs.arm(q, side).wrist for side in rs.SIDES)
-        apart = np.linalg.norm(right - left, axis=1)
-        free = rotation.minimum_jerk((apart - NEAR) / (FAR - NEAR))[:, None]
-        mirror = np.array([-1.0, 1.0, 1.0])
-        moved = rows[:, rs.WRISTS[:3]], rows[:, rs.WRISTS[3:]] * mirror
-        both = (moved[0] + moved[1]) / 2
-        rows[:, rs.WRISTS[:3]] = both + (moved[0] - both) * free
-        rows[:, rs.WRISTS[3:]] = (both + (moved[1] - both) * free) * mirror
-    if contact:
-        rows[:, rs.WRISTS] *= TOUCHED
-    return rows
 
 
 def _fade(past: np.ndarray, gap: float) -> np.ndarray:

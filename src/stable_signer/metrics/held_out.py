@@ -1,0 +1,124 @@
+"""SLP-MoE on signs whose gloss it never saw: priors from phonology, completed, beside real takes.
+
+Every row of the table makes the same signs at the same lengths, so that length ratios are equal and the
+distances can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from stable_signer.body import rotation
+from stable_signer.body.motion import Motion
+from stable_signer.metrics import motion as mm
+from stable_signer.slp_moe import priors
+from stable_signer.slp_moe import residual as rs
+from stable_signer.slp_moe.clearance import keep_clear, keep_in_view
+from stable_signer.slp_moe.condition import AROUND, GRID, SOURCES, SignCondition, codes, frame_features
+from stable_signer.slp_moe.lexicon import Prototype, from_built
+from stable_signer.slp_moe.model import SlpMoe, collate, smooth_noise
+from stable_signer.slp_moe.pairs import ONSET, Take, part_of, window
+from stable_signer.slp_moe.phonology import Phonology, phonology
+from stable_signer.slp_moe.touch import keep_touch
+from stable_signer.slul.glosses import Glossary
+from stable_signer.slul.linker import Linker
+
+
+@dataclass(frozen=True)
+class Case:
+    """A held-out sign: its prior around the stroke (see pairs.window) and the stroke of a real take."""
+
+    gloss: str
+    prototype: Prototype
+    times: np.ndarray
+    q: np.ndarray
+    face: np.ndarray
+    end: float
+    real: Motion
+    two_handed: bool
+    row: Phonology
+
+    def stroke(self, q: np.ndarray) -> Motion:
+        """The stroke of a pose q (T, J, 4) over `times`, hands out of the body as in the product."""
+        clear = keep_clear(keep_in_view(q))
+        return motion_of(clear[AROUND : len(q) - AROUND])
+
+
+def motion_of(q: np.ndarray) -> Motion:
+    """Poses (T, J, 4) as a motion without a face."""
+    six = rotation.quaternion_to_six(q).astype(np.float32)
+    return Motion(six, np.zeros((len(q), 52), np.float32), np.zeros((len(q), 3), np.float32), GRID)
+
+
+def cases(takes: Sequence[Take], part: str) -> list[Case]:
+    """The takes of 'dev' or 'test' glosses that a prior can be built for from phonology."""
+    glossary, table, out = Glossary.load(), phonology(), []
+    for take in takes:
+        built = priors.build_from_phonology(take.gloss) if part_of(take.gloss) == part else None
+        if built is None:
+            continue
+        prototype = from_built(take.gloss, built)
+        times, q, face, end = window(prototype, prototype.duration)
+        row = table[glossary.entry(take.gloss).phonology]
+        both = prototype.two_handed and take.two_handed
+        real = motion_of(take.q[slice(*take.stroke)])
+        out.append(Case(take.gloss, prototype, times, q, face, end, real, both, row))
+    return out
+
+
+def sampler(moe: SlpMoe, linker: Linker, variation: float, seed: int) -> Callable[[Case], Motion]:
+    """What makes a case's stroke with the experts, in the sign's own context alone."""
+
+    def make(case: Case) -> Motion:
+        numbers, flags = codes(case.gloss)
+        manner, known = np.zeros(3, np.float32), np.array([1, 0, 0], np.float32)
+        around = linker.around([case.gloss], 0)
+        sign = SignCondition(numbers, flags, SOURCES.index("phonology"), around, manner)
+        features = frame_features(case.q, case.face, case.times, ONSET, case.end, case.prototype.two_handed)
+        random = np.random.default_rng([seed, *case.gloss.encode()])
+        noise = torch.from_numpy(variation * smooth_noise(len(case.times), random))[None]
+        rows = moe.sample(collate([features], [sign], [known]), noise)[0].numpy().astype(float)
+        if not case.prototype.two_handed:
+            rows[:, rs.SIDE : 2 * rs.SIDE] = 0
+        rows = keep_touch(case.q, case.face, rows, case.prototype.two_handed)
+        return case.stroke(rs.decode(case.q, case.face, rows)[0])
+
+    return make
+
+
+def measure(cases_: Sequence[Case], make: Callable[[Case], Motion]) -> dict[str, float]:
+    """The mean of every figure of metrics.motion over cases."""
+    rows = []
+    for case in cases_:
+        made = make(case)
+        row = mm.distances(made, case.real, case.two_handed) | mm.movement(made)
+        touch = mm.contact_error(made, case.row)
+        rows.append(row | ({} if touch is None else {"contact": touch}))
+    return mm.summary(rows)
+
+
+def floors(cases_: Sequence[Case]) -> dict[str, Callable[[Case], Motion]]:
+    """The rows below which nothing is worth anything, and the prior alone."""
+    shuffled = {id(c): cases_[(k + 1) % len(cases_)] for k, c in enumerate(cases_)}
+    return {
+        "prior alone": lambda c: c.stroke(c.q),
+        "shuffled": lambda c: shuffled[id(c)].stroke(shuffled[id(c)].q),
+        "mean pose": lambda c: mm.still(c.stroke(c.q), len(c.q) - 2 * AROUND),
+    }
+
+
+def ceiling(cases_: Sequence[Case], others: Sequence[Take]) -> dict[str, float]:
+    """Other people's takes of the same glosses beside the cases' own, where there are any."""
+    by_gloss: dict[str, list[Take]] = {}
+    for take in others:
+        by_gloss.setdefault(take.gloss, []).append(take)
+    rows = []
+    for case in cases_:
+        for take in by_gloss.get(case.gloss, []):
+            made = motion_of(take.q[slice(*take.stroke)])
+            rows.append(mm.distances(made, case.real, case.two_handed) | mm.movement(made))
+    return mm.summary(rows) | {"takes": float(len(rows))}
