@@ -115,13 +115,14 @@ class ExpertComposer(Composer):
         q, face = self.prior.at(times)
         features = frame_features(q, face, times, stroke.start, stroke.end, stroke.prototype.two_handed)
         sign, known = self._condition(stroke)
-        noise = torch.from_numpy(self.manner.variation * self._noise(len(times), number))
+        noise = [self.manner.variation * self._noise(len(times), number)]
+        trusted = sign.source != SOURCES.index("phonology")
+        if trusted:
+            noise.append(np.zeros_like(noise[0]))
         with one_thread:
-            batch = collate([features] * 2, [sign] * 2, [known] * 2)
-            made = self.moe.sample(batch, torch.stack([noise, torch.zeros_like(noise)]))
-        rows, mean = made.numpy().astype(float)
-        if sign.source != SOURCES.index("phonology"):
-            rows = rows - mean * _inside(times, stroke)[:, None]
+            batch = collate([features] * len(noise), [sign] * len(noise), [known] * len(noise))
+            made = self.moe.sample(batch, torch.from_numpy(np.stack(noise))).numpy().astype(float)
+        rows = made[0] - made[1] * _inside(times, stroke)[:, None] if trusted else made[0]
         return _Added(float(times[0]), keep_touch(q, face, rows, stroke.prototype.two_handed))
 
     def _noise(self, frames: int, number: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from stable_signer.body import rotation
 from stable_signer.slp_moe import residual as rs
-from stable_signer.slp_moe.clearance import gaps_to_body, hand_points, kinematics
+from stable_signer.slp_moe.clearance import FINGER_RADIUS, gaps_to_body, hand_points, kinematics
 
 HOLDS, FREE = 0.012, 0.06  # metres between surfaces: a contact is kept as it is; nothing is kept
 SMOOTH = 1.5  # frames over which a correction is smoothed
@@ -19,33 +19,39 @@ _MIRROR = np.array([-1.0, 1.0, 1.0])
 
 def keep_touch(q: np.ndarray, face: np.ndarray, rows: np.ndarray, two_handed: bool) -> np.ndarray:
     """Residual rows (T, CHANNELS) for a prior q (T, J, 4), face (T, 52), with its contacts kept."""
-    rows = rows.copy()
     sides = rs.SIDES if two_handed else rs.SIDES[:1]
-    made, _ = rs.decode(q, face, rows)
-    here, there = (_hands(x) for x in (q, made))
-    for s, side in enumerate(sides):
-        gaps = gaps_to_body(q, side)
-        nearest, count = gaps.argmin(1), np.arange(len(q))
-        missed = here[s][count, nearest] - there[s][count, nearest]
-        shift = _smooth(missed * _share(gaps.min(1)))
+    here = _hands(q)
+    touched = [_nearest_to_body(q, side) for side in sides]
+    hands = _nearest_of_hands(here) if two_handed else None
+    if not any(share.any() for _, share in touched) and (hands is None or not hands[2].any()):
+        return rows
+    rows, count = rows.copy(), np.arange(len(q))
+    there = _hands(rs.decode(q, face, rows)[0])
+    for s, (point, share) in enumerate(touched):
+        shift = _smooth((here[s][count, point] - there[s][count, point]) * share)
         there[s] += shift[:, None]
-        rows[:, rs.WRISTS[3 * s : 3 * s + 3]] += shift * (_MIRROR if side == "L" else 1.0)
-    if two_handed:
-        _keep_hands_together(here, there, rows)
+        rows[:, rs.WRISTS[3 * s : 3 * s + 3]] += shift * (_MIRROR if s else 1.0)
+    if hands is not None:  # both give half of what parts them, or drives them into one another
+        a, b, share = hands
+        before, now = (x[0][count, a] - x[1][count, b] for x in (here, there))
+        shift = _smooth((before - now) / 2 * share)
+        rows[:, rs.WRISTS[:3]] += shift
+        rows[:, rs.WRISTS[3:]] -= shift * _MIRROR
     return rows
 
 
-def _keep_hands_together(here: list[np.ndarray], there: list[np.ndarray], rows: np.ndarray) -> None:
-    """Move both hands by half of what parts or drives together the points of theirs that are nearest."""
-    apart = here[0][:, :, None] - here[1][:, None]  # (T, K, K, 3)
-    length = np.linalg.norm(apart, axis=-1).reshape(len(apart), -1)
-    pair, count = length.argmin(1), np.arange(len(apart))
-    a, b = np.divmod(pair, here[1].shape[1])
-    now = there[0][count, a] - there[1][count, b]
-    gap = length[count, pair] - 2 * 0.009  # two fingers' radii
-    shift = _smooth((apart[count, a, b] - now) / 2 * _share(gap))
-    rows[:, rs.WRISTS[:3]] += shift
-    rows[:, rs.WRISTS[3:]] -= shift * _MIRROR
+def _nearest_to_body(q: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
+    """Which of a hand's points (T,) is nearest to the body, and how firmly (T, 1) it is kept there."""
+    gaps = gaps_to_body(q, side)
+    return gaps.argmin(1), _share(gaps.min(1))
+
+
+def _nearest_of_hands(hands: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which points (T,) of right and left hand are nearest, and how firmly (T, 1) they are kept so."""
+    length = np.linalg.norm(hands[0][:, :, None] - hands[1][:, None], axis=-1)  # (T, K, K)
+    flat = length.reshape(len(length), -1)
+    a, b = np.divmod(flat.argmin(1), length.shape[2])
+    return a, b, _share(flat.min(1) - 2 * FINGER_RADIUS)
 
 
 def _hands(q: np.ndarray) -> list[np.ndarray]:

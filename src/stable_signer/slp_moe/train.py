@@ -393,6 +393,7 @@ class _Understander(nn.Module):
         from stable_signer.slul.model import Checkpoint
 
         checkpoint = Checkpoint.load(weights)
+        self.checkpoint = checkpoint
         self.net = checkpoint.network()
         self.net.eval()  # its dropout off: what is trained along is its meaning, not its robustness
         vocabulary = checkpoint.vocabulary
@@ -428,6 +429,12 @@ class _Understander(nn.Module):
             around = [hidden[k, places[i]] if 0 <= i < len(places) else none for i in (at - 1, at, at + 1)]
             rows.append(torch.stack(around))
         return torch.stack(rows)
+
+
+    def save(self, path: Path) -> None:
+        """Write SLUL as it is now."""
+        self.checkpoint.members = [{k: v.clone() for k, v in self.net.tensors().items()}]
+        self.checkpoint.save(path, "float16")
 
 
 def train(
@@ -489,6 +496,8 @@ def train(
                     folder / "best.safetensors",
                     about | {"sharpness": [float(run.mean[2]), float(run.spread[2])]},
                 )
+                if run.slul:
+                    run.slul.save(folder / "slul.safetensors")
             run.keep()
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
