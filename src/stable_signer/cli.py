@@ -66,7 +66,12 @@ FpsOption = Annotated[float, typer.Option(help="Frames a second, 10 to 60.")]
 SpeedOption = Annotated[float, typer.Option(help="Pace of signing: 0.5 is half as fast, 2 twice as fast.")]
 SeedOption = Annotated[int, typer.Option(help="Small natural variation; the same seed gives the same video.")]
 LeftOption = Annotated[
-    bool, typer.Option("--left-handed", help="Sign with the left hand as the dominant one.")
+    bool | None,
+    typer.Option(
+        "--left-handed/--right-handed",
+        help="Which hand leads.",
+        show_default="as the text or the plan wishes, else the right",
+    ),
 ]
 NoLabelOption = Annotated[
     bool, typer.Option("--no-label", help="Leave out the visible words 'synthetic signing' (the tags stay).")
@@ -93,7 +98,7 @@ def sign(
     fps: FpsOption = FPS,
     speed: SpeedOption = 1.0,
     seed: SeedOption = 0,
-    left_handed: LeftOption = False,
+    left_handed: LeftOption = None,
     no_label: NoLabelOption = False,
     planner: PlannerOption = pipeline.DEFAULT_PLANNER,
     plan: Annotated[str | None, typer.Option("--plan", help="Also write the plan, .json.")] = None,
@@ -115,8 +120,7 @@ def sign(
         engine = pipeline.StableSigner.from_pretrained(planner)
         understood = engine.plan(words, language, speed)
         _report(understood)
-        hand = pipeline.wants_left(words, left_handed)
-        movement = engine.movement(understood, seed, hand, fps)
+        movement = engine.movement(understood, seed, left_handed, fps)
         understood = movement.plan
         if plan_part:
             plan_part.write_text(_json(understood.to_dict()), encoding="utf-8")
@@ -164,7 +168,7 @@ def motion_command(
     size: SizeOption = pipeline.DEFAULT_SIZE,
     fps: FpsOption = FPS,
     seed: SeedOption = 0,
-    left_handed: LeftOption = False,
+    left_handed: LeftOption = None,
 ) -> None:
     """Turn a plan into movement: a .pose file with points in the pixels of this signer's video."""
     _check_numbers(size=size, fps=fps, seed=seed)
@@ -193,16 +197,17 @@ def render(
         float | None, typer.Option(help="Frames a second, for a plan.", show_default="25, or the .pose's own")
     ] = None,
     seed: SeedOption = 0,
-    left_handed: LeftOption = False,
+    left_handed: LeftOption = None,
     no_label: NoLabelOption = False,
 ) -> None:
     """Draw a motion or a plan as a video."""
     _check_numbers(size=size, fps=FPS if fps is None else fps, seed=seed)
     look_of = _look_of(signer, style, look, size, not no_label)
     is_pose = Path(source).suffix.lower() == ".pose"
-    if is_pose and (fps is not None or seed or left_handed):
+    if is_pose and (fps is not None or seed or left_handed is not None):
         raise StableSignerError(
-            "a .pose already has its frames, its hand and its seed: leave out --fps, --seed and --left-handed"
+            "a .pose already has its frames, its hand and its seed: leave out --fps, --seed, --left-handed and "
+            "--right-handed"
         )
     with Outputs() as outputs:
         video = _claim_video(outputs, output)

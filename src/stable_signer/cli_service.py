@@ -123,7 +123,12 @@ def captions_command(
     size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 512,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = 25.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same track.")] = 0,
-    left_handed: Annotated[bool, typer.Option("--left-handed", help="A left-handed signer.")] = False,
+    left_handed: Annotated[
+        bool | None,
+        typer.Option(
+            "--left-handed/--right-handed", help="Which hand leads.", show_default="as wished, else the right"
+        ),
+    ] = None,
     no_label: Annotated[
         bool, typer.Option("--no-label", help="Leave out the words 'synthetic signing'.")
     ] = False,
@@ -420,8 +425,13 @@ def gltf_command(
     signer: Annotated[str | None, typer.Option(help="Who signs.", show_default="the first")] = None,
     seed: Annotated[int, typer.Option(help="For a plan: the same seed gives the same motion.")] = 0,
     left_handed: Annotated[
-        bool, typer.Option("--left-handed", help="For a plan: a left-handed signer.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--left-handed/--right-handed",
+            help="For a plan: which hand leads.",
+            show_default="as the plan wishes, else the right",
+        ),
+    ] = None,
 ) -> None:
     """Write the moving body as glTF, for three.js, Blender and game engines."""
     from stable_signer import pipeline
