@@ -1,4 +1,4 @@
-"""The hand that leads: a prompt's wish reaches every path through the plan, and a caller's word wins over it."""
+"""The hand that leads: a prompt's wish reaches every path through the plan; a caller's word wins."""
 
 from __future__ import annotations
 

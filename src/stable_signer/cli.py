@@ -206,8 +206,8 @@ def render(
     is_pose = Path(source).suffix.lower() == ".pose"
     if is_pose and (fps is not None or seed or left_handed is not None):
         raise StableSignerError(
-            "a .pose already has its frames, its hand and its seed: leave out --fps, --seed, --left-handed and "
-            "--right-handed"
+            "a .pose already has its frames, its hand and its seed: leave out --fps, --seed, --left-handed "
+            "and --right-handed"
         )
     with Outputs() as outputs:
         video = _claim_video(outputs, output)

@@ -182,12 +182,10 @@ class StableSigner:
         plan = self._stages.schedule(replace(draft, notes=(*draft.notes, *_unmet(prompt))), pace)
         return replace(plan, left_handed=prompt.left_handed)
 
-    def motion(
-        self, plan: Plan, seed: int = 0, left_handed: bool | None = None, fps: float = FPS
-    ) -> Motion:
+    def motion(self, plan: Plan, seed: int = 0, left_handed: bool | None = None, fps: float = FPS) -> Motion:
         """The movement of a plan. The same plan, seed and hand always give the same movement.
 
-        left_handed: whether the left hand leads; None follows the plan's wish, and without one the right leads.
+        left_handed: whether the left hand leads; None follows the plan's wish, else the right leads.
         """
         return joined(_calm(self.movement(plan, seed, left_handed, fps).pieces()))
 

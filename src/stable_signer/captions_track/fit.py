@@ -160,8 +160,8 @@ def _note(report: Report, fitted: Fitted, speed: float) -> None:
 def joined_plan(parts: list[Fitted], start: float, end: float) -> Plan:
     """One plan of several captions in `start` to `end` of the film, with times from `start`.
 
-    It keeps a wish for a hand only when every caption has it: a signer does not change hands between captions,
-    and one line of a film must not turn its neighbours round.
+    It keeps a wish for a hand only when every caption has it: a signer does not change hands in between, and
+    one line of a film must not turn its neighbours round.
     """
     first = parts[0].plan
     whole = replace(

@@ -108,8 +108,8 @@ class Plan:
 
     `notes` are remarks for the reader (a word that could only be approximated, a rule that took over);
     `dropped` are the pieces of the text that nothing stands for in the signing, never silently.
-    `left_handed` is a wish for the hand that leads (a prompt's, or the author's); None leaves it to the caller,
-    and a caller who names a hand wins over it.
+    `left_handed` is a wish for the hand that leads (a prompt's, or the author's); None leaves it to the
+    caller, and a caller who names a hand wins over it.
     """
 
     text: str
