@@ -76,6 +76,10 @@ LeftOption = Annotated[
 NoLabelOption = Annotated[
     bool, typer.Option("--no-label", help="Leave out the visible words 'synthetic signing' (the tags stay).")
 ]
+NoSidecarOption = Annotated[
+    bool,
+    typer.Option("--no-sidecar", help="Leave out VIDEO.provenance.json, which says how the video was made."),
+]
 PlannerOption = Annotated[
     str, typer.Option(help="Who understands the text: slul (learned) or rules (by rule only).")
 ]
@@ -100,6 +104,7 @@ def sign(
     seed: SeedOption = 0,
     left_handed: LeftOption = None,
     no_label: NoLabelOption = False,
+    no_sidecar: NoSidecarOption = False,
     planner: PlannerOption = pipeline.DEFAULT_PLANNER,
     plan: Annotated[str | None, typer.Option("--plan", help="Also write the plan, .json.")] = None,
     pose: Annotated[str | None, typer.Option("--pose", help="Also write the pose, .pose.")] = None,
@@ -116,6 +121,7 @@ def sign(
         plan_part = outputs.claim(plan, (".json",)) if plan else None
         pose_part = outputs.claim(pose, (".pose",)) if pose else None
         captions_part = outputs.claim(captions, (".vtt",)) if captions else None
+        sidecar = _claim_sidecar(outputs, output, no_sidecar)
 
         engine = pipeline.StableSigner.from_pretrained(planner)
         understood = engine.plan(words, language, speed)
@@ -133,7 +139,7 @@ def sign(
             write_captions(understood, captions_part)
         made_by = pipeline.provenance_of(understood, look_of, seed)
         frames = engine.render(movement.pieces(), **look_of)
-        _write_video(video, frames, movement.frame_count, movement.fps, made_by)
+        _write_video(video, frames, movement.frame_count, movement.fps, made_by, sidecar)
     _say_done(output)
 
 
@@ -199,6 +205,7 @@ def render(
     seed: SeedOption = 0,
     left_handed: LeftOption = None,
     no_label: NoLabelOption = False,
+    no_sidecar: NoSidecarOption = False,
 ) -> None:
     """Draw a motion or a plan as a video."""
     _check_numbers(size=size, fps=FPS if fps is None else fps, seed=seed)
@@ -211,12 +218,14 @@ def render(
         )
     with Outputs() as outputs:
         video = _claim_video(outputs, output)
+        sidecar = _claim_sidecar(outputs, output, no_sidecar)
         if is_pose:
             read_bytes(source, "the pose")  # a missing file is told before the body is loaded
             engine = pipeline.StableSigner.from_pretrained()
             motion = engine.load_pose(source)
             made_by = pipeline.provenance_of(None, look_of, None)
-            _write_video(video, engine.render(motion, **look_of), len(motion), motion.fps, made_by)
+            frames = engine.render(motion, **look_of)
+            _write_video(video, frames, len(motion), motion.fps, made_by, sidecar)
         else:
             understood = Plan.load(source)
             engine = pipeline.StableSigner.from_pretrained()
@@ -224,7 +233,7 @@ def render(
             _report(movement.plan)
             made_by = pipeline.provenance_of(understood, look_of, seed)
             frames = engine.render(movement.pieces(), **look_of)
-            _write_video(video, frames, movement.frame_count, movement.fps, made_by)
+            _write_video(video, frames, movement.frame_count, movement.fps, made_by, sidecar)
     _say_done(output)
 
 
@@ -386,11 +395,27 @@ def _claim_video(outputs: Outputs, output: str) -> Path | BinaryIO:
     return sys.stdout.buffer
 
 
+def _claim_sidecar(outputs: Outputs, output: str, left_out: bool) -> Path | None:
+    """Where to write the video's sidecar; a pipe has no place beside it."""
+    from stable_signer.media.sidecar import sidecar_path
+
+    return None if left_out or output == PIPE else outputs.claim(sidecar_path(output))
+
+
 def _write_video(
-    target: Path | BinaryIO, frames: Iterator[np.ndarray], count: int, fps: float, made_by: Provenance
+    target: Path | BinaryIO,
+    frames: Iterator[np.ndarray],
+    count: int,
+    fps: float,
+    made_by: Provenance,
+    sidecar: Path | None,
 ) -> None:
     with _progress(frames, count) as shown:
         pipeline.write_frames(target, shown, fps, made_by)
+    if sidecar is not None and isinstance(target, Path):
+        from stable_signer.media.sidecar import write_sidecar
+
+        write_sidecar(made_by, target, sidecar)
 
 
 @contextmanager

@@ -197,8 +197,11 @@ def batch_command(
     verify: Annotated[bool, typer.Option("--verify", help="Check the sums of videos made before.")] = False,
     also: Annotated[
         list[str] | None,
-        typer.Option(help="Also write plan, captions, pose or provenance beside each; repeatable."),
+        typer.Option(help="Also write plan, captions or pose beside each; repeatable."),
     ] = None,
+    no_sidecar: Annotated[
+        bool, typer.Option("--no-sidecar", help="Leave out each video's .provenance.json.")
+    ] = False,
     ending: Annotated[str, typer.Option("--format", help="mp4, webm or gif.")] = "mp4",
     language: Annotated[str, typer.Option(help="Sign language, where a line has none.")] = "ase",
     signer: Annotated[str | None, typer.Option(help="Who signs.", show_default="the first")] = None,
@@ -230,7 +233,7 @@ def batch_command(
             seed=seed,
             label=not no_label,
             format=ending,
-            also=tuple(dict.fromkeys(also or ())),
+            also=tuple(dict.fromkeys((*(also or ()), *(() if no_sidecar else ("provenance",))))),
         )
     )
     items = read_items(sentences, defaults)
@@ -395,6 +398,9 @@ def lexicon_sign(
     size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 512,
     speed: Annotated[float, typer.Option(help="Pace of signing.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same video.")] = 0,
+    no_sidecar: Annotated[
+        bool, typer.Option("--no-sidecar", help="Leave out the video's .provenance.json.")
+    ] = False,
 ) -> None:
     """Sign a text with your signs."""
     from stable_signer import lexicons
@@ -402,7 +408,7 @@ def lexicon_sign(
     own = lexicons.OwnLexicon.load(folder)
     engine = lexicons.signer_with(folder)
     clip = engine.sign(text, language=own.language, size=size, speed=speed, seed=seed)
-    clip.save(output)
+    clip.save(output, sidecar=not no_sidecar)
     typer.echo(" ".join(clip.plan.glosses), err=True)
 
 

@@ -129,16 +129,21 @@ class Clip:
 
         return video_html(self, self.fps, self.provenance.tags(), self.plan.text)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, sidecar: bool = False) -> None:
         """Write the video; the ending picks the container: .mp4, .webm or .gif.
 
+        sidecar: also write `PATH.provenance.json`, see `media.sidecar`, as the command `sign` does.
         The file appears whole or not at all. Raises StableSignerError when it cannot be written.
         """
+        from stable_signer.media.sidecar import sidecar_path, write_sidecar
         from stable_signer.media.video import ENDINGS
 
         with Outputs() as outputs:
             part = outputs.claim(path, ENDINGS)
+            beside = outputs.claim(sidecar_path(path)) if sidecar else None
             write_frames(part, iter(self), self.fps, self.provenance)
+            if beside is not None:
+                write_sidecar(self.provenance, part, beside)
 
 
 class StableSigner:
