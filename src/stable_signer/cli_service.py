@@ -39,7 +39,13 @@ def serve_command(
     max_seconds: Annotated[float, typer.Option(help="Longest signing, in seconds.")] = 180.0,
     max_size: Annotated[int, typer.Option(help="Largest picture, pixels a side.")] = 1024,
     concurrent: Annotated[int, typer.Option(help="Videos made at a time, in turns.")] = 2,
-    queue: Annotated[int, typer.Option(help="Videos that may wait; more are refused with 429.")] = 0,
+    queue: Annotated[
+        int | None,
+        typer.Option(
+            help="Videos that may wait, however long; more are refused with 429.",
+            show_default="those that are seen soon",
+        ),
+    ] = None,
     job_seconds: Annotated[float, typer.Option(help="Longest a request may take.")] = 600.0,
     drain_seconds: Annotated[float, typer.Option(help="How long a stop waits for what is under way.")] = 60.0,
     cache_mb: Annotated[int, typer.Option(help="Memory for finished answers; 0 keeps none.")] = 256,

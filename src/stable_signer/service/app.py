@@ -134,7 +134,10 @@ def create_app(
         if kept is not None:
             return Kept(kept, headers, streamed=streamed)
         job = Job(
-            lambda j: studio.make(order, j), settings.job_seconds, light=order.format in ("json", "vtt")
+            lambda j: studio.make(order, j),
+            settings.job_seconds,
+            light=order.format in ("json", "vtt"),
+            streams=order.delivery == "stream",
         )
         try:
             submit(job, worker, metrics)
