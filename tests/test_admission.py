@@ -125,7 +125,7 @@ def test_nobody_waits_before_anything_was_measured(clock: Clock) -> None:
 
 
 def test_one_who_waits_too_long_is_told(clock: Clock) -> None:
-    """The forecast took the video under way for a short one: the one that waits gets 429, not a late start."""
+    """The forecast took the video under way for a short one: the next gets 429, not a late start."""
 
     async def run() -> None:
         worker = Worker(1, None)

@@ -306,7 +306,12 @@ LicenceOption = Annotated[str, typer.Option(help="Licence of the takes, for whom
 
 @lexicon_app.command(name="add")
 def lexicon_add(
-    take: Annotated[str, typer.Argument(metavar="TAKE.pose", help="One sign, as MediaPipe Holistic saw it.")],
+    take: Annotated[
+        str,
+        typer.Argument(
+            metavar="CLIP.mp4|FILE.pose", help="One sign: filmed, or as MediaPipe Holistic saw it."
+        ),
+    ],
     gloss: Annotated[str, typer.Option(help="Its name, such as THANK-YOU.")],
     folder: FolderOption,
     words: Annotated[str, typer.Option(help="Words that mean it, separated by commas.")] = "",
@@ -322,8 +327,9 @@ def lexicon_add(
     from stable_signer import lexicons, pipeline
 
     meanings = tuple(dict.fromkeys(w.strip().lower() for w in words.split(",") if w.strip()))
-    own = _own_lexicon(folder, language, name, licence)
-    sign, motion = lexicons.sign_from_pose(
+    is_new = not (Path(folder) / "lexicon.json").exists()
+    own = None if is_new else _own_lexicon(folder, language, name, licence)  # of another language: told first
+    sign, motion = lexicons.sign_from_take(
         take, gloss, meanings or (gloss.lower().replace("-", " "),), licence=licence
     )
     if preview:
@@ -343,6 +349,7 @@ def lexicon_add(
         f"(error {sign.error:.2f} palms, hands found in {sign.tracked:.0%} of the frames)",
         err=True,
     )
+    own = own or _own_lexicon(folder, language, name, licence)  # a take that fails leaves no folder
     if sign.gloss in own.signs and not yes:
         if not sys.stdin.isatty():
             raise StableSignerError(f"the lexicon has {sign.gloss} already: --yes writes over it")
@@ -371,7 +378,7 @@ def lexicon_import(
     added = 0
     for path, gloss, words in takes:
         try:
-            sign, motion = lexicons.sign_from_pose(path, gloss, words, licence=licence)
+            sign, motion = lexicons.sign_from_take(path, gloss, words, licence=licence)
             own.add(sign, motion, overwrite=yes)
             added += 1
         except StableSignerError as error:

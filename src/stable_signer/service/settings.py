@@ -23,8 +23,8 @@ class Settings:
     host, port: where it listens; loopback unless told. allowed_hosts: names it answers to (the Host header);
     empty allows the loopback names when it listens on loopback, else any.
     max_characters, max_seconds, max_size: the largest request: text, signing in seconds, pixels a side.
-    max_body: bytes of a request's body. concurrent: videos made in turns. queue: videos that may wait, however
-    long; None lets in those that are forecast to be seen soon (`worker.PATIENCE`).
+    max_body: bytes of a request's body. concurrent: videos made in turns. queue: videos that may wait,
+    however long; None lets in those that are forecast to be seen soon (`worker.PATIENCE`).
     job_seconds: the longest a request may take, waiting included. drain_seconds: how long a stop waits for
     requests under way. cache_bytes: memory for finished answers, 0 for none. tokens: when there are any, a
     request for /v1 or /metrics must carry one. cors_origins: web origins that may call from a browser.
