@@ -301,7 +301,7 @@ def test_the_command(run: Any, tmp_path: Path) -> None:
     path.write_text('{"text": "Hello you."}\n{"id": "x", "text": "Good morning."}\n')
     result = run("batch", path, "-o", out, "--size", 64, "--also", "captions", "--format", "webm")
     assert (result.code, result.err) == (0, "2 made, 0 kept from before, 0 failed\n")
-    assert {"000001.webm", "x.webm", "x.vtt"} <= {p.name for p in out.iterdir()}
+    assert {"000001.webm", "x.webm", "x.vtt", "x.webm.provenance.json"} <= {p.name for p in out.iterdir()}
     path.write_text('{"text": "你好"}\n')
     result = run("batch", path, "-o", out)
     assert result.code == 2

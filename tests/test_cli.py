@@ -18,6 +18,7 @@ from conftest import Run
 from fakes import FakeRenderer
 from stable_signer import cli
 from stable_signer.media.provenance import LABEL
+from stable_signer.media.sidecar import check_sidecar, sidecar_path
 from stable_signer.slul.plan import Plan, Sign
 
 SMALL = ("--size", "64")
@@ -37,7 +38,9 @@ def test_sign_writes_the_video_and_every_side_output(run: Run, folder: Path) -> 
         *("--plan", folder / "a.json", "--pose", folder / "a.pose", "--captions", folder / "a.vtt"),
     )
     assert (result.code, result.out) == (0, b"")
-    assert sorted(p.name for p in folder.iterdir()) == ["a.json", "a.mp4", "a.pose", "a.vtt"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        *("a.json", "a.mp4", "a.mp4.provenance.json", "a.pose", "a.vtt")
+    ]
     plan = json.loads((folder / "a.json").read_text())
     assert [s["gloss"] for s in plan["signs"]][:2] == ["HELLO", "fs-ANA"]
     assert plan["coverage"]["fingerspelled"] == 1
@@ -46,6 +49,18 @@ def test_sign_writes_the_video_and_every_side_output(run: Run, folder: Path) -> 
         told = json.loads(container.metadata["comment"])
     assert told["what"] == LABEL and told["seed"] == 5 and told["language"] == "ase"
     assert (folder / "a.mp4").stat().st_mode & 0o444 == 0o444  # readable by others, as any new file
+
+
+def test_a_sidecar_says_how_the_video_was_made_unless_it_is_left_out(run: Run, folder: Path) -> None:
+    assert run("sign", "Hello", "-o", folder / "a.mp4", *SMALL, "--seed", "5").code == 0
+    told = check_sidecar(folder / "a.mp4")
+    assert told["synthetic"] is True and told["weights"] and told["signer_card"]
+    assert told["made"]["seed"] == 5 and len(told["made"]["text_sha256"]) == 64
+    (folder / "a.json").write_bytes(run("plan", "Hello", "--json").out)
+    assert run("render", folder / "a.json", "-o", folder / "b.gif", *SMALL).code == 0
+    check_sidecar(folder / "b.gif")
+    assert run("sign", "Hello", "-o", folder / "c.mp4", *SMALL, "--no-sidecar").code == 0
+    assert not sidecar_path(folder / "c.mp4").exists()
 
 
 def test_what_is_not_signed_as_a_word_is_told(run: Run, folder: Path) -> None:

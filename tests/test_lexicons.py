@@ -14,7 +14,7 @@ from pose_format import Pose
 from stable_signer import lexicons
 from stable_signer.body.motion import Motion
 from stable_signer.errors import StableSignerError
-from stable_signer.lexicons import OwnLexicon, OwnSign, sign_from_pose, signer_with
+from stable_signer.lexicons import OwnLexicon, OwnSign, sign_from_pose, sign_from_take, signer_with
 from stable_signer.media.posefile import MOTION_COMPONENT
 from stable_signer.pipeline import StableSigner
 from stable_signer.slul.plan import LANGUAGES
@@ -123,8 +123,10 @@ def test_a_broken_folder_is_told(own: OwnLexicon, name: str, text: str, told: st
 
 
 def test_what_does_not_work_is_refused(own: OwnLexicon, takes: Path, tmp_path: Path) -> None:
-    with pytest.raises(StableSignerError, match="is a video"):
+    with pytest.raises(StableSignerError, match=r"not known here: use \.pose"):
         sign_from_pose(tmp_path / "a.mp4", "X")
+    with pytest.raises(StableSignerError, match=r"not known here: use \.pose, \.mp4"):
+        sign_from_take(tmp_path / "a.txt", "X")
     with pytest.raises(StableSignerError, match="is no gloss"):
         sign_from_pose(takes / "ours.pose", "../X")
     with pytest.raises(StableSignerError, match="three small letters"):

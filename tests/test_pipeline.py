@@ -206,3 +206,21 @@ def test_a_wish_that_cannot_be_met_is_noted(real: StableSigner) -> None:
     plan = real.plan("How would you formally sign 'thank you' in ASL?")
     assert plan.glosses == ("THANK-YOU",)
     assert any("formal" in note for note in plan.notes)
+
+
+LEFT = "How do you sign 'hello you' left-handed?"
+
+
+def test_a_wish_for_a_hand_stands_in_the_plan_and_the_caller_wins(signer: StableSigner) -> None:
+    plan = signer.plan(LEFT)
+    assert plan.left_handed is True
+    assert plan.to_dict()["left_handed"] is True
+    assert Plan.from_dict(plan.to_dict()).left_handed is True
+    for hand, leads in ((None, True), (True, True), (False, False)):
+        assert signer.movement(plan, left_handed=hand).left_handed is leads  # type: ignore[attr-defined]
+    plain = signer.plan("Hello you.")
+    assert plain.left_handed is None
+    assert "left_handed" not in plain.to_dict()  # as programs before this field wrote it, and read it
+    assert signer.movement(plain).left_handed is False  # type: ignore[attr-defined]
+    with pytest.raises(StableSignerError, match="'left_handed' must be bool"):
+        Plan.from_dict({**plan.to_dict(), "left_handed": "left"})

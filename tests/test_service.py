@@ -595,3 +595,20 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "cannot be used: choose another --port" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_slow_start_becomes_ready_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stable_signer.service.orders import Studio
+
+    warm_up = Studio.warm_up
+
+    def slow(self: Studio, job: Any) -> Iterator[None]:
+        time.sleep(1.3)
+        yield from warm_up(self, job)
+
+    monkeypatch.setattr(Studio, "warm_up", slow)
+    server = start(tmp_path, job_seconds=1)  # waits until it is ready
+    try:
+        assert server.client.get("/ready").status_code == 200
+    finally:
+        server.stop()

@@ -66,10 +66,19 @@ FpsOption = Annotated[float, typer.Option(help="Frames a second, 10 to 60.")]
 SpeedOption = Annotated[float, typer.Option(help="Pace of signing: 0.5 is half as fast, 2 twice as fast.")]
 SeedOption = Annotated[int, typer.Option(help="Small natural variation; the same seed gives the same video.")]
 LeftOption = Annotated[
-    bool, typer.Option("--left-handed", help="Sign with the left hand as the dominant one.")
+    bool | None,
+    typer.Option(
+        "--left-handed/--right-handed",
+        help="Which hand leads.",
+        show_default="as the text or the plan wishes, else the right",
+    ),
 ]
 NoLabelOption = Annotated[
     bool, typer.Option("--no-label", help="Leave out the visible words 'synthetic signing' (the tags stay).")
+]
+NoSidecarOption = Annotated[
+    bool,
+    typer.Option("--no-sidecar", help="Leave out VIDEO.provenance.json, which says how the video was made."),
 ]
 PlannerOption = Annotated[
     str, typer.Option(help="Who understands the text: slul (learned) or rules (by rule only).")
@@ -103,8 +112,9 @@ def sign(
     fps: FpsOption = FPS,
     speed: SpeedOption = 1.0,
     seed: SeedOption = 0,
-    left_handed: LeftOption = False,
+    left_handed: LeftOption = None,
     no_label: NoLabelOption = False,
+    no_sidecar: NoSidecarOption = False,
     planner: PlannerOption = pipeline.DEFAULT_PLANNER,
     motion: MotionOption = pipeline.DEFAULT_MOTION,
     manner: MannerOption = pipeline.DEFAULT_MANNER,
@@ -124,12 +134,12 @@ def sign(
         plan_part = outputs.claim(plan, (".json",)) if plan else None
         pose_part = outputs.claim(pose, (".pose",)) if pose else None
         captions_part = outputs.claim(captions, (".vtt",)) if captions else None
+        sidecar = _claim_sidecar(outputs, output, no_sidecar)
 
         engine = pipeline.StableSigner.from_pretrained(planner, motion, manner)
         understood = engine.plan(words, language, speed)
         _report(understood)
-        hand = pipeline.wants_left(words, left_handed)
-        movement = engine.movement(understood, seed, hand, fps)
+        movement = engine.movement(understood, seed, left_handed, fps)
         understood = movement.plan
         if plan_part:
             plan_part.write_text(_json(understood.to_dict()), encoding="utf-8")
@@ -142,7 +152,7 @@ def sign(
             write_captions(understood, captions_part)
         made_by = pipeline.provenance_of(understood, look_of, seed)
         frames = engine.render(movement.pieces(), **look_of)
-        _write_video(video, frames, movement.frame_count, movement.fps, made_by)
+        _write_video(video, frames, movement.frame_count, movement.fps, made_by, sidecar)
     _say_done(output)
 
 
@@ -177,7 +187,7 @@ def motion_command(
     size: SizeOption = pipeline.DEFAULT_SIZE,
     fps: FpsOption = FPS,
     seed: SeedOption = 0,
-    left_handed: LeftOption = False,
+    left_handed: LeftOption = None,
     motion: MotionOption = pipeline.DEFAULT_MOTION,
     manner: MannerOption = pipeline.DEFAULT_MANNER,
 ) -> None:
@@ -209,25 +219,29 @@ def render(
         float | None, typer.Option(help="Frames a second, for a plan.", show_default="25, or the .pose's own")
     ] = None,
     seed: SeedOption = 0,
-    left_handed: LeftOption = False,
+    left_handed: LeftOption = None,
     no_label: NoLabelOption = False,
+    no_sidecar: NoSidecarOption = False,
 ) -> None:
     """Draw a motion or a plan as a video."""
     _check_numbers(size=size, fps=FPS if fps is None else fps, seed=seed)
     look_of = _look_of(signer, style, look, size, not no_label)
     is_pose = Path(source).suffix.lower() == ".pose"
-    if is_pose and (fps is not None or seed or left_handed):
+    if is_pose and (fps is not None or seed or left_handed is not None):
         raise StableSignerError(
-            "a .pose already has its frames, its hand and its seed: leave out --fps, --seed and --left-handed"
+            "a .pose already has its frames, its hand and its seed: leave out --fps, --seed, --left-handed "
+            "and --right-handed"
         )
     with Outputs() as outputs:
         video = _claim_video(outputs, output)
+        sidecar = _claim_sidecar(outputs, output, no_sidecar)
         if is_pose:
             read_bytes(source, "the pose")  # a missing file is told before the body is loaded
             engine = pipeline.StableSigner.from_pretrained()
             motion = engine.load_pose(source)
             made_by = pipeline.provenance_of(None, look_of, None)
-            _write_video(video, engine.render(motion, **look_of), len(motion), motion.fps, made_by)
+            frames = engine.render(motion, **look_of)
+            _write_video(video, frames, len(motion), motion.fps, made_by, sidecar)
         else:
             understood = Plan.load(source)
             engine = pipeline.StableSigner.from_pretrained()
@@ -235,7 +249,7 @@ def render(
             _report(movement.plan)
             made_by = pipeline.provenance_of(understood, look_of, seed)
             frames = engine.render(movement.pieces(), **look_of)
-            _write_video(video, frames, movement.frame_count, movement.fps, made_by)
+            _write_video(video, frames, movement.frame_count, movement.fps, made_by, sidecar)
     _say_done(output)
 
 
@@ -398,11 +412,27 @@ def _claim_video(outputs: Outputs, output: str) -> Path | BinaryIO:
     return sys.stdout.buffer
 
 
+def _claim_sidecar(outputs: Outputs, output: str, left_out: bool) -> Path | None:
+    """Where to write the video's sidecar; a pipe has no place beside it."""
+    from stable_signer.media.sidecar import sidecar_path
+
+    return None if left_out or output == PIPE else outputs.claim(sidecar_path(output))
+
+
 def _write_video(
-    target: Path | BinaryIO, frames: Iterator[np.ndarray], count: int, fps: float, made_by: Provenance
+    target: Path | BinaryIO,
+    frames: Iterator[np.ndarray],
+    count: int,
+    fps: float,
+    made_by: Provenance,
+    sidecar: Path | None,
 ) -> None:
     with _progress(frames, count) as shown:
         pipeline.write_frames(target, shown, fps, made_by)
+    if sidecar is not None and isinstance(target, Path):
+        from stable_signer.media.sidecar import write_sidecar
+
+        write_sidecar(made_by, target, sidecar)
 
 
 @contextmanager

@@ -39,7 +39,13 @@ def serve_command(
     max_seconds: Annotated[float, typer.Option(help="Longest signing, in seconds.")] = 180.0,
     max_size: Annotated[int, typer.Option(help="Largest picture, pixels a side.")] = 1024,
     concurrent: Annotated[int, typer.Option(help="Videos made at a time, in turns.")] = 2,
-    queue: Annotated[int, typer.Option(help="Videos that may wait; more are refused with 429.")] = 0,
+    queue: Annotated[
+        int | None,
+        typer.Option(
+            help="Videos that may wait, however long; more are refused with 429.",
+            show_default="those that are seen soon",
+        ),
+    ] = None,
     job_seconds: Annotated[float, typer.Option(help="Longest a request may take.")] = 600.0,
     drain_seconds: Annotated[float, typer.Option(help="How long a stop waits for what is under way.")] = 60.0,
     cache_mb: Annotated[int, typer.Option(help="Memory for finished answers; 0 keeps none.")] = 256,
@@ -123,7 +129,12 @@ def captions_command(
     size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 512,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = 25.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same track.")] = 0,
-    left_handed: Annotated[bool, typer.Option("--left-handed", help="A left-handed signer.")] = False,
+    left_handed: Annotated[
+        bool | None,
+        typer.Option(
+            "--left-handed/--right-handed", help="Which hand leads.", show_default="as wished, else the right"
+        ),
+    ] = None,
     no_label: Annotated[
         bool, typer.Option("--no-label", help="Leave out the words 'synthetic signing'.")
     ] = False,
@@ -192,8 +203,11 @@ def batch_command(
     verify: Annotated[bool, typer.Option("--verify", help="Check the sums of videos made before.")] = False,
     also: Annotated[
         list[str] | None,
-        typer.Option(help="Also write plan, captions, pose or provenance beside each; repeatable."),
+        typer.Option(help="Also write plan, captions or pose beside each; repeatable."),
     ] = None,
+    no_sidecar: Annotated[
+        bool, typer.Option("--no-sidecar", help="Leave out each video's .provenance.json.")
+    ] = False,
     ending: Annotated[str, typer.Option("--format", help="mp4, webm or gif.")] = "mp4",
     language: Annotated[str, typer.Option(help="Sign language, where a line has none.")] = "ase",
     signer: Annotated[str | None, typer.Option(help="Who signs.", show_default="the first")] = None,
@@ -225,7 +239,7 @@ def batch_command(
             seed=seed,
             label=not no_label,
             format=ending,
-            also=tuple(dict.fromkeys(also or ())),
+            also=tuple(dict.fromkeys((*(also or ()), *(() if no_sidecar else ("provenance",))))),
         )
     )
     items = read_items(sentences, defaults)
@@ -292,7 +306,12 @@ LicenceOption = Annotated[str, typer.Option(help="Licence of the takes, for whom
 
 @lexicon_app.command(name="add")
 def lexicon_add(
-    take: Annotated[str, typer.Argument(metavar="TAKE.pose", help="One sign, as MediaPipe Holistic saw it.")],
+    take: Annotated[
+        str,
+        typer.Argument(
+            metavar="CLIP.mp4|FILE.pose", help="One sign: filmed, or as MediaPipe Holistic saw it."
+        ),
+    ],
     gloss: Annotated[str, typer.Option(help="Its name, such as THANK-YOU.")],
     folder: FolderOption,
     words: Annotated[str, typer.Option(help="Words that mean it, separated by commas.")] = "",
@@ -308,8 +327,9 @@ def lexicon_add(
     from stable_signer import lexicons, pipeline
 
     meanings = tuple(dict.fromkeys(w.strip().lower() for w in words.split(",") if w.strip()))
-    own = _own_lexicon(folder, language, name, licence)
-    sign, motion = lexicons.sign_from_pose(
+    is_new = not (Path(folder) / "lexicon.json").exists()
+    own = None if is_new else _own_lexicon(folder, language, name, licence)  # of another language: told first
+    sign, motion = lexicons.sign_from_take(
         take, gloss, meanings or (gloss.lower().replace("-", " "),), licence=licence
     )
     if preview:
@@ -329,6 +349,7 @@ def lexicon_add(
         f"(error {sign.error:.2f} palms, hands found in {sign.tracked:.0%} of the frames)",
         err=True,
     )
+    own = own or _own_lexicon(folder, language, name, licence)  # a take that fails leaves no folder
     if sign.gloss in own.signs and not yes:
         if not sys.stdin.isatty():
             raise StableSignerError(f"the lexicon has {sign.gloss} already: --yes writes over it")
@@ -357,7 +378,7 @@ def lexicon_import(
     added = 0
     for path, gloss, words in takes:
         try:
-            sign, motion = lexicons.sign_from_pose(path, gloss, words, licence=licence)
+            sign, motion = lexicons.sign_from_take(path, gloss, words, licence=licence)
             own.add(sign, motion, overwrite=yes)
             added += 1
         except StableSignerError as error:
@@ -390,6 +411,9 @@ def lexicon_sign(
     size: Annotated[int, typer.Option(help="Width and height in pixels.")] = 512,
     speed: Annotated[float, typer.Option(help="Pace of signing.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same video.")] = 0,
+    no_sidecar: Annotated[
+        bool, typer.Option("--no-sidecar", help="Leave out the video's .provenance.json.")
+    ] = False,
 ) -> None:
     """Sign a text with your signs."""
     from stable_signer import lexicons
@@ -397,7 +421,7 @@ def lexicon_sign(
     own = lexicons.OwnLexicon.load(folder)
     engine = lexicons.signer_with(folder)
     clip = engine.sign(text, language=own.language, size=size, speed=speed, seed=seed)
-    clip.save(output)
+    clip.save(output, sidecar=not no_sidecar)
     typer.echo(" ".join(clip.plan.glosses), err=True)
 
 
@@ -420,8 +444,13 @@ def gltf_command(
     signer: Annotated[str | None, typer.Option(help="Who signs.", show_default="the first")] = None,
     seed: Annotated[int, typer.Option(help="For a plan: the same seed gives the same motion.")] = 0,
     left_handed: Annotated[
-        bool, typer.Option("--left-handed", help="For a plan: a left-handed signer.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--left-handed/--right-handed",
+            help="For a plan: which hand leads.",
+            show_default="as the plan wishes, else the right",
+        ),
+    ] = None,
 ) -> None:
     """Write the moving body as glTF, for three.js, Blender and game engines."""
     from stable_signer import pipeline

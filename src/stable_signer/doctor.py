@@ -46,7 +46,18 @@ def _versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "missing"
+    found["mediapipe (for lexicon add CLIP.mp4)"] = _mediapipe()
     return found
+
+
+def _mediapipe() -> str:
+    """Where MediaPipe's own environment is, or how to make it; nothing else needs it."""
+    from stable_signer.media.landmarks import mediapipe_python
+
+    try:
+        return str(mediapipe_python())
+    except StableSignerError as error:
+        return f"not set up: {error}"
 
 
 def _weights() -> dict[str, str]:

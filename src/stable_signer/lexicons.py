@@ -25,6 +25,7 @@ from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, check_ending, read_bytes
+from stable_signer.media.landmarks import CLIPS, clip_landmarks
 from stable_signer.pipeline import StableSigner, shipped_stages
 from stable_signer.slp_moe.lexicon import Lexicon, Prototype
 from stable_signer.slp_moe.limbs import LIMBS, rest_quaternions
@@ -210,6 +211,27 @@ def check_gloss(gloss: str) -> str:
     return plain
 
 
+def sign_from_take(
+    path: str | Path, gloss: str, words: tuple[str, ...] = (), **more: Any
+) -> tuple[OwnSign, Motion]:
+    """The sign in a take: `sign_from_pose` for a `.pose`, `sign_from_clip` for a video."""
+    if check_ending(path, (".pose", *CLIPS)) == ".pose":
+        return sign_from_pose(path, gloss, words, **more)
+    return sign_from_clip(path, gloss, words, **more)
+
+
+def sign_from_clip(
+    path: str | Path, gloss: str, words: tuple[str, ...] = (), **more: Any
+) -> tuple[OwnSign, Motion]:
+    """The stroke of the one sign that a person makes in a video, fitted to our body, and how well that went.
+
+    MediaPipe looks at the video in an environment of its own, see `media.landmarks`; without it
+    StableSignerError says how to make it. Only the movement is kept.
+    """
+    name = check_gloss(gloss)
+    return _short(path, *_fitted(clip_landmarks(path), name, words, more))
+
+
 def sign_from_pose(
     path: str | Path, gloss: str, words: tuple[str, ...] = (), **more: Any
 ) -> tuple[OwnSign, Motion]:
@@ -217,11 +239,7 @@ def sign_from_pose(
 
     A left-dominant take is mirrored. Raises StableSignerError for a file without a person or hands.
     """
-    if check_ending(path, (".pose", ".mp4", ".webm", ".mov")) != ".pose":
-        raise StableSignerError(
-            f"{path} is a video: find its landmarks first, with mediapipe in an environment of its "
-            "own and pose-format's `video_to_pose --format mediapipe`, then add the .pose"
-        )
+    check_ending(path, (".pose",))
     name = check_gloss(gloss)
     body = Body.load()
     pose = posefile._parse(read_bytes(path, "the pose"), path)
@@ -230,6 +248,10 @@ def sign_from_pose(
         sign = OwnSign(name, words, two_handed=_left_moves(motion), **more)
     else:
         sign, motion = _fitted(posefile._landmarks(pose, path), name, words, more)
+    return _short(path, sign, motion)
+
+
+def _short(path: str | Path, sign: OwnSign, motion: Motion) -> tuple[OwnSign, Motion]:
     if motion.duration > LONGEST:
         raise StableSignerError(f"the sign in {path} lasts {motion.duration:.0f} s: cut it to one sign")
     return sign, motion

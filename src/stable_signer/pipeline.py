@@ -138,16 +138,21 @@ class Clip:
 
         return video_html(self, self.fps, self.provenance.tags(), self.plan.text)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, sidecar: bool = False) -> None:
         """Write the video; the ending picks the container: .mp4, .webm or .gif.
 
+        sidecar: also write `PATH.provenance.json`, see `media.sidecar`, as the command `sign` does.
         The file appears whole or not at all. Raises StableSignerError when it cannot be written.
         """
+        from stable_signer.media.sidecar import sidecar_path, write_sidecar
         from stable_signer.media.video import ENDINGS
 
         with Outputs() as outputs:
             part = outputs.claim(path, ENDINGS)
+            beside = outputs.claim(sidecar_path(path)) if sidecar else None
             write_frames(part, iter(self), self.fps, self.provenance)
+            if beside is not None:
+                write_sidecar(self.provenance, part, beside)
 
 
 class StableSigner:
@@ -182,7 +187,7 @@ class StableSigner:
         """Understand `text`, a sentence or a prompt around one, and time its signs.
 
         language: ISO 639-3 code of the sign language ("ase", "gsg"). speed: 1 is an easy pace, 0.25 to 3; a
-        prompt's own wish ("slowly") comes on top.
+        prompt's own wish ("slowly") comes on top. A wish for a hand ("left-handed") stands in the plan.
         Raises StableSignerError for a blank or too long text, or one in which nothing can be signed.
         """
         check_text(text)
@@ -196,13 +201,19 @@ class StableSigner:
                 "nothing in the text can be signed: write English words, names or numbers in Latin letters"
             )
         pace = min(max(speed * prompt.speed, MIN_SPEED), MAX_SPEED)
-        return self._stages.schedule(replace(draft, notes=(*draft.notes, *_unmet(prompt))), pace)
+        plan = self._stages.schedule(replace(draft, notes=(*draft.notes, *_unmet(prompt))), pace)
+        return replace(plan, left_handed=prompt.left_handed)
 
-    def motion(self, plan: Plan, seed: int = 0, left_handed: bool = False, fps: float = FPS) -> Motion:
-        """The movement of a plan. The same plan, seed and hand always give the same movement."""
+    def motion(self, plan: Plan, seed: int = 0, left_handed: bool | None = None, fps: float = FPS) -> Motion:
+        """The movement of a plan. The same plan, seed and hand always give the same movement.
+
+        left_handed: whether the left hand leads; None follows the plan's wish, else the right leads.
+        """
         return joined(_calm(self.movement(plan, seed, left_handed, fps).pieces()))
 
-    def movement(self, plan: Plan, seed: int = 0, left_handed: bool = False, fps: float = FPS) -> Movement:
+    def movement(
+        self, plan: Plan, seed: int = 0, left_handed: bool | None = None, fps: float = FPS
+    ) -> Movement:
         """As `motion`, but made piece by piece while it is read: for texts of any length."""
         from stable_signer.media.video import check_fps
 
@@ -212,7 +223,8 @@ class StableSigner:
             raise StableSignerError(
                 f"the plan is {plan.duration:.0f} s long, more than {MAX_SECONDS:.0f} s: sign it in pieces"
             )
-        return self._stages.compose(plan, check_seed(seed), left_handed, check_fps(fps))
+        hand = plan.left_handed if left_handed is None else left_handed
+        return self._stages.compose(plan, check_seed(seed), bool(hand), check_fps(fps))
 
     def render(
         self,
@@ -249,13 +261,12 @@ class StableSigner:
         fps: float = FPS,
         speed: float = 1.0,
         seed: int = 0,
-        left_handed: bool = False,
+        left_handed: bool | None = None,
         label: bool = True,
     ) -> Clip:
         """Sign `text`: a Clip with its plan and motion; its frames are rendered when asked for or saved."""
         look_of = self._look_of(signer, style, look, size, label)
-        hand = wants_left(text, left_handed)
-        movement = self.movement(self.plan(text, language, speed), seed, hand, fps)
+        movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
         return self._clip(movement.plan, joined(_calm(movement.pieces())), look_of, seed)
 
     def stream(
@@ -270,7 +281,7 @@ class StableSigner:
         fps: float = FPS,
         speed: float = 1.0,
         seed: int = 0,
-        left_handed: bool = False,
+        left_handed: bool | None = None,
         label: bool = True,
     ) -> Iterator[Clip]:
         """Sign `text` as one Clip a sentence, each given out with its frames as soon as it is rendered.
@@ -279,8 +290,7 @@ class StableSigner:
         Only the sentence at hand is held.
         """
         look_of = self._look_of(signer, style, look, size, label)
-        hand = wants_left(text, left_handed)
-        movement = self.movement(self.plan(text, language, speed), seed, hand, fps)
+        movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
         return self._sentences(movement, look_of, seed)
 
     def save_pose(
@@ -434,11 +444,6 @@ def check_text(text: str) -> None:
             raise StableSignerError(
                 f"the text has a control character (U+{ord(character):04X}, at position {at + 1}): remove it"
             )
-
-
-def wants_left(text: str, left_handed: bool) -> bool:
-    """Whether the left hand leads: by the caller's choice, or by a prompt's wish ("left-handed")."""
-    return left_handed or read_prompt(text).left_handed is True
 
 
 def _unmet(prompt: Prompt) -> tuple[str, ...]:

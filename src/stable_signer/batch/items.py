@@ -37,7 +37,7 @@ class Item:
     fps: float = 25.0
     speed: float = 1.0
     seed: int = 0
-    left_handed: bool = False
+    left_handed: bool | None = None
     label: bool = True
     format: str = "mp4"
     also: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Item:
 
 
 OWN = tuple(f.name for f in fields(Item) if f.name not in ("id", "format", "also"))
-_KINDS = {"str": str, "str | None": str, "int": int, "float": (int, float), "bool": bool}
+_KINDS = {"str": str, "str | None": str, "int": int, "float": (int, float), "bool": bool, "bool | None": bool}
 
 
 def read_items(path: str | Path, defaults: Item | None = None) -> list[Item]:

@@ -158,7 +158,11 @@ def _note(report: Report, fitted: Fitted, speed: float) -> None:
 
 
 def joined_plan(parts: list[Fitted], start: float, end: float) -> Plan:
-    """One plan of several captions in `start` to `end` of the film, with times from `start`."""
+    """One plan of several captions in `start` to `end` of the film, with times from `start`.
+
+    It keeps a wish for a hand only when every caption has it: a signer does not change hands in between, and
+    one line of a film must not turn its neighbours round.
+    """
     first = parts[0].plan
     whole = replace(
         first,
@@ -168,8 +172,14 @@ def joined_plan(parts: list[Fitted], start: float, end: float) -> Plan:
         sentences=tuple(s for p in parts for s in p.plan.sentences),
         notes=(),
         dropped=tuple(d for p in parts for d in p.plan.dropped),
+        left_handed=_common_hand(parts),
     ).shifted(-start)
     last = whole.signs[-1].end
     if end - start - last < 0.05:
         return whole
     return replace(whole, signs=(*whole.signs, Sign("PAUSE", "pause", last, end - start, "author")))
+
+
+def _common_hand(parts: list[Fitted]) -> bool | None:
+    wishes = {part.plan.left_handed for part in parts}
+    return wishes.pop() if len(wishes) == 1 else None

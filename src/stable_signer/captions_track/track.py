@@ -50,7 +50,7 @@ class Look:
     label: bool = True
     fps: float = 25.0
     seed: int = 0
-    left_handed: bool = False
+    left_handed: bool | None = None
 
     @property
     def render(self) -> dict[str, Any]:

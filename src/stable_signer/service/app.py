@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -92,7 +93,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker.run()
-        worker.submit(Job(studio.warm_up, settings.job_seconds, light=True))
+        worker.submit(Job(studio.warm_up, math.inf, light=True))  # however slow: else it is never ready
         yield
         worker.stop()
 
@@ -133,7 +134,10 @@ def create_app(
         if kept is not None:
             return Kept(kept, headers, streamed=streamed)
         job = Job(
-            lambda j: studio.make(order, j), settings.job_seconds, light=order.format in ("json", "vtt")
+            lambda j: studio.make(order, j),
+            settings.job_seconds,
+            light=order.format in ("json", "vtt"),
+            streams=order.delivery == "stream",
         )
         try:
             submit(job, worker, metrics)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -58,7 +58,7 @@ class Order:
     fps: float
     speed: float
     seed: int
-    left_handed: bool
+    left_handed: bool | None
     label: bool
     format: str
     delivery: str
@@ -136,7 +136,8 @@ class Studio:
     def edit(self, plan: Plan, edits: list[dict[str, Any]], speed: float) -> Plan:
         """Change a plan and time it anew."""
         draft = edited(plan, edits, self.glossary)
-        return self._checked(self.engine._stages.schedule(draft, speed))
+        timed = self.engine._stages.schedule(draft, speed)
+        return self._checked(replace(timed, left_handed=plan.left_handed))
 
     def _check_characters(self, text: str) -> None:
         if len(text) > self.settings.max_characters:

@@ -37,7 +37,9 @@ class SigningRequest(_Strict):
     fps: float = Field(25.0, ge=10, le=60, allow_inf_nan=False, description="Frames a second.")
     speed: Speed = 1.0
     seed: int = Field(0, ge=0, le=2**32 - 1, description="The same seed gives the same video.")
-    left_handed: bool = False
+    left_handed: bool | None = Field(
+        None, description="Whether the left hand leads; null follows the wish in the text or the plan."
+    )
     label: bool = Field(True, description="Draw the words 'synthetic signing' into the picture.")
     response_format: Literal["mp4", "webm", "gif", "pose", "json", "vtt"] = "mp4"
     stream: bool = Field(False, description="Send while it is made; mp4 only.")

@@ -23,8 +23,8 @@ class Settings:
     host, port: where it listens; loopback unless told. allowed_hosts: names it answers to (the Host header);
     empty allows the loopback names when it listens on loopback, else any.
     max_characters, max_seconds, max_size: the largest request: text, signing in seconds, pixels a side.
-    max_body: bytes of a request's body. concurrent: videos made in turns. queue: videos that may wait, and
-    are seen late.
+    max_body: bytes of a request's body. concurrent: videos made in turns. queue: videos that may wait,
+    however long; None lets in those that are forecast to be seen soon (`worker.PATIENCE`).
     job_seconds: the longest a request may take, waiting included. drain_seconds: how long a stop waits for
     requests under way. cache_bytes: memory for finished answers, 0 for none. tokens: when there are any, a
     request for /v1 or /metrics must carry one. cors_origins: web origins that may call from a browser.
@@ -38,7 +38,7 @@ class Settings:
     max_size: int = 1024
     max_body: int = 1_000_000
     concurrent: int = 2
-    queue: int = 0
+    queue: int | None = None
     job_seconds: float = 600.0
     drain_seconds: float = 60.0
     cache_bytes: int = 256_000_000
@@ -59,6 +59,8 @@ class Settings:
             ("cache_bytes", 0, 1 << 40),
         ):
             value = getattr(self, name)
+            if name == "queue" and value is None:
+                continue
             if not low <= value <= high:
                 raise StableSignerError(
                     f"the setting {name} is {value:g}: use a number from {low:g} to {high:g}"

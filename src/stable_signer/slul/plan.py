@@ -108,6 +108,8 @@ class Plan:
 
     `notes` are remarks for the reader (a word that could only be approximated, a rule that took over);
     `dropped` are the pieces of the text that nothing stands for in the signing, never silently.
+    `left_handed` is a wish for the hand that leads (a prompt's, or the author's); None leaves it to the
+    caller, and a caller who names a hand wins over it.
     """
 
     text: str
@@ -119,6 +121,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     version: int = field(default=VERSION)
+    left_handed: bool | None = None
 
     @property
     def duration(self) -> float:
@@ -148,12 +151,17 @@ class Plan:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form; `from_dict` reads it back to an equal plan."""
+        """The JSON form; `from_dict` reads it back to an equal plan.
+
+        `left_handed` is there only when it is wished for: other plans are as programs before it wrote them.
+        """
+        hand = {} if self.left_handed is None else {"left_handed": self.left_handed}
         return {
             "version": self.version,
             "language": self.language,
             "text": self.text,
             "planner": self.planner,
+            **hand,
             "signs": [_sign_dict(s) for s in self.signs],
             "nonmanuals": [
                 {"kind": n.kind, "start": _time(n.start), "end": _time(n.end)} for n in self.nonmanuals
@@ -179,6 +187,7 @@ class Plan:
             "language",
             "text",
             "planner",
+            "left_handed",
             "signs",
             "nonmanuals",
             "sentences",
@@ -217,6 +226,7 @@ class Plan:
             planner=top.get("planner", str, "author"),
             notes=tuple(top.strings("notes")),
             dropped=tuple(top.strings("dropped")),
+            left_handed=top.get("left_handed", bool) if "left_handed" in top.data else None,
         )
 
     @classmethod

@@ -73,7 +73,7 @@ function settings() {
     signer: $("signer").value || null,
     style: $("style").value || null,
     size: Number($("size").value),
-    left_handed: $("left").checked,
+    left_handed: $("left").checked || null, // not ticked: as the text or the plan wishes
   };
 }
 

@@ -1,0 +1,120 @@
+"""The landmarks of a filmed person: MediaPipe Holistic 0.10.21, in an environment of its own.
+
+MediaPipe wants numpy < 2, so it cannot live beside us. Nothing is fetched here: where that environment is
+missing, the error says how to make it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import av
+import numpy as np
+
+from stable_signer.body.fit import FACE17, Landmarks
+from stable_signer.errors import StableSignerError
+from stable_signer.media.files import read_bytes
+
+VARIABLE = "STABLE_SIGNER_MEDIAPIPE"  # the environment's Python, where it is not in PLACE
+PLACE = Path("~/.stable-signer/mediapipe")
+NEEDS = ("mediapipe==0.10.21", "numpy<2", "av>=14,<20")
+CLIPS = (".mp4", ".webm", ".mov", ".mkv", ".avi")
+LONGEST_CLIP = 60.0  # seconds: a take is one sign
+PATIENCE = 900.0  # seconds for looking at a clip: half a second a frame on a slow machine
+WIDTHS = {"pose": (33, 3), "left_hand": (21, 3), "right_hand": (21, 3), "face": (468, 2), "world": (33, 3)}
+SCRIPT = Path(__file__).with_name("holistic.py")
+
+
+def mediapipe_python() -> Path:
+    """The Python of MediaPipe's environment.
+
+    Raises StableSignerError, with the command that makes the environment, where there is none.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        if not os.access(named, os.X_OK) or Path(named).is_dir():
+            raise StableSignerError(
+                f"{VARIABLE} names {named}, which cannot be run: name MediaPipe's Python"
+            )
+        return Path(named)
+    python = _bin(PLACE.expanduser()) / "python"
+    if not python.exists():
+        raise StableSignerError(
+            f"a video needs MediaPipe, in an environment of its own; make it once with: {command()}"
+        )
+    return python
+
+
+def command() -> str:
+    """The shell command that makes the environment."""
+    place = PLACE.expanduser()
+    maker = sys.executable if sys.version_info < (3, 13) else "python3.12"  # it has no wheels for later ones
+    return f"{shlex.join([maker, '-m', 'venv', str(place)])} && " + shlex.join(
+        [str(_bin(place) / "pip"), "install", *NEEDS]
+    )
+
+
+def clip_landmarks(clip: str | Path) -> Landmarks:
+    """What MediaPipe Holistic sees in a clip of one person, for `body.fit`: pixels, NaN where nothing was.
+
+    Raises StableSignerError for a file that is no video or too long, without the environment, and when no
+    person or no hand was seen.
+    """
+    python = mediapipe_python()
+    _check_clip(clip)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "landmarks.npz"
+        # -I: our own packages must not be seen there
+        call = [str(python), "-I", str(SCRIPT), str(Path(clip).resolve()), str(out)]
+        try:
+            done = subprocess.run(call, capture_output=True, timeout=PATIENCE, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise StableSignerError(f"MediaPipe took too long over {clip}: cut it to one sign") from error
+        except OSError as error:
+            raise StableSignerError(f"{python} cannot be run ({error.strerror}): make it anew") from error
+        if done.returncode != 0 or not out.exists():
+            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise StableSignerError(
+                f"MediaPipe failed on {clip} ({lines[-1].strip()}): see its environment {python.parent}"
+            )
+        return _read(out, clip)
+
+
+def _check_clip(clip: str | Path) -> None:
+    read_bytes(clip, "the clip")
+    try:
+        with av.open(str(clip)) as container:
+            video = container.streams.video[0]
+            length = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / 1e6
+            next(container.decode(video))
+    except (av.FFmpegError, IndexError, StopIteration) as error:
+        raise StableSignerError(f"{clip} cannot be read as a video: give an mp4 of one sign") from error
+    if length > LONGEST_CLIP:
+        raise StableSignerError(f"{clip} lasts {length:.0f} s: cut it to one sign, from rest to rest")
+
+
+def _read(path: Path, clip: str | Path) -> Landmarks:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            tracks = {name: file[name].astype(np.float64) for name in WIDTHS}
+            fps = float(file["fps"])
+    except (OSError, ValueError, KeyError) as error:
+        raise StableSignerError(f"MediaPipe gave no landmarks of {clip}: see its environment") from error
+    if any(t.shape[1:] != WIDTHS[name] for name, t in tracks.items()) or not 1 <= fps <= 1000:
+        raise StableSignerError(f"MediaPipe has another version: make its environment anew: {command()}")
+    if not np.isfinite(tracks["pose"]).any():
+        raise StableSignerError(f"no person was seen in {clip}: film the whole upper body, in good light")
+    if not any(np.isfinite(tracks[hand]).any() for hand in ("left_hand", "right_hand")):
+        raise StableSignerError(f"no hand was seen in {clip}: film the whole upper body, in good light")
+    face = tracks["face"][:, list(FACE17)]
+    return Landmarks(tracks["pose"], tracks["left_hand"], tracks["right_hand"], face, FACE17,
+                     tracks["world"], fps)  # fmt: skip
+
+
+def _bin(place: Path) -> Path:
+    return place / ("Scripts" if os.name == "nt" else "bin")
