@@ -20,6 +20,7 @@ ROOMS = (
         "service",
         "cli_service",
         "cli_slul",
+        "cli_metrics",
         "cli",
     ),
 )
