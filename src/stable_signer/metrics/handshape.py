@@ -173,7 +173,7 @@ class HandshapeReader:
         """Write both networks: to a temporary name first, then renamed."""
         from safetensors.numpy import save_file
 
-        tensors = {}
+        tensors: dict[str, np.ndarray] = {}
         for name, net in (("shapes", self.shapes), ("spelled", self.spelled)):
             tensors |= {f"{name}.mean": net.mean, f"{name}.scale": net.scale}
             for k, (weight, bias) in enumerate(net.layers):
@@ -296,7 +296,7 @@ def train_network(
         logits = net(torch.from_numpy(((x - mean) / scale).astype(np.float32)))
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y[rows]), label_smoothing=0.05)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
     linear = [m for m in net if isinstance(m, torch.nn.Linear)]
