@@ -83,7 +83,14 @@ def from_points(shoulders: np.ndarray, hands: np.ndarray) -> np.ndarray:
         bones = np.stack([hand[:, b] - hand[:, a] for a, b in BONES], 1) @ frame
         bones /= np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-9)
         seen = np.concatenate(
-            [hand[:, 0], frame[:, :, 1], frame[:, :, 2], bones.reshape(len(bones), -1), np.ones((len(hand), 1))], 1
+            [
+                hand[:, 0],
+                frame[:, :, 1],
+                frame[:, :, 2],
+                bones.reshape(len(bones), -1),
+                np.ones((len(hand), 1)),
+            ],
+            1,
         )
         parts.append(seen * raised[:, [s]])
     both = (wrists[:, 0] - wrists[:, 1]) * (raised[:, [0]] * raised[:, [1]])
@@ -116,7 +123,9 @@ def right_led(seen: np.ndarray) -> np.ndarray:
     travel = []
     for s in range(2):
         wrist, up = seen[:, s * HAND : s * HAND + 3], seen[:, (s + 1) * HAND - 1]
-        travel.append(float((np.linalg.norm(np.diff(wrist, axis=0), axis=1) * np.minimum(up[1:], up[:-1])).sum()))
+        travel.append(
+            float((np.linalg.norm(np.diff(wrist, axis=0), axis=1) * np.minimum(up[1:], up[:-1])).sum())
+        )
     up = seen[:, HAND - 1].sum(), seen[:, 2 * HAND - 1].sum()
     left = up[1] > 2 * up[0] or (up[1] >= 0.5 * up[0] and travel[1] > 1.4 * travel[0] + 0.1)
     return swapped(seen) if left else seen
@@ -144,7 +153,9 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.time = nn.Conv1d(width, width, 5, padding=2, groups=width)
-        self.mix = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width))
+        self.mix = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
