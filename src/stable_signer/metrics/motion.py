@@ -1,15 +1,15 @@
 """How good is a motion: distances to a reference under time warping, and what can be seen without one.
 
-Every number that can be gamed has its companion: a still figure wins DTW distances, so the ratio of the
+Numbers that can be gamed have their companions: a still figure wins DTW distances, so the ratio of the
 distances travelled stands beside them, and the ratio of the lengths. All positions are metres on the reference
 signer, from the middle of the shoulders (so that sway and place do not count); angles are radians, unless a
 name says degrees.
 
-DTW: the path of least cost with steps (1, 1), (1, 0), (0, 1) (Sakoe & Chiba 1978); a distance is the mean cost
-along that path. `dtw_mje` has the mean distance of the joints of head, arms and fingers as its cost (as in
-Progressive Transformers, Saunders et al. 2020, where it is a sum over fewer joints); `dtw_hands` has, for each
-hand, the distance of the wrists plus the mean distance of the 20 finger points about the wrist in the palm's
-own axes, halved over the two hands.
+DTW: the path of least cost with steps (1, 1), (1, 0), (0, 1) (Sakoe & Chiba 1978); a distance is the mean
+cost along that path. `dtw_mje` has the mean distance of the joints of head, arms and fingers as its cost (as
+in Progressive Transformers, Saunders et al. 2020, with other joints); `dtw_hands` has, for each hand, the
+distance of the wrists plus the mean distance of the 20 finger points about the wrist in the palm's own axes,
+a mean over the two hands.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def describe(motion: Motion) -> dict[str, float]:
 
 
 def contact_error(motion: Motion, sign: Phonology) -> float | None:
-    """Metres from the hand to where the sign touches, at its nearest; 0 when it touches, None without contact.
+    """Metres from the hand to where the sign touches, at its nearest: 0 when it touches; None: no contact.
 
     Head and trunk: from the right hand's points to the place, less the skin. The other hand or arm: from one
     hand's points to the other's (or to the left forearm's).

@@ -11,9 +11,10 @@ absent. A sign is `FRAMES` frames, whatever its length.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -33,6 +34,10 @@ from stable_signer.body.skeleton import (
 )
 from stable_signer.errors import StableSignerError
 from stable_signer.metrics.handshape import BONES, palm_frames
+from stable_signer.slp_moe.compose import compose
+from stable_signer.slp_moe.lexicon import Lexicon
+from stable_signer.slp_moe.schedule import schedule
+from stable_signer.slul.plan import Draft, Plan, Sign
 
 FRAMES = 32
 RAISED = -1.25  # shoulder widths from the shoulders down to a wrist that hangs or lies in the lap
@@ -74,7 +79,7 @@ def from_points(shoulders: np.ndarray, hands: np.ndarray) -> np.ndarray:
     z = np.broadcast_to([0.0, 0.0, 1.0], x.shape)
     axes = np.stack([x, np.cross(z, x), z], -1)  # (T, 3, 3) of the trunk
     local = (hands - middle[:, None, None]) / max(float(np.median(width)), 1e-6) @ axes[:, None]
-    wrists = local[:, :, 0]
+    wrists = local[:, :, 0]  # (T, 2, 3)
     parts = []
     raised = 1 / (1 + np.exp(-(wrists[..., 2] - RAISED) / SOFT))  # (T, 2)
     for s, flip in enumerate((1.0, -1.0)):  # a left hand as if it were a right one
@@ -126,8 +131,8 @@ def right_led(seen: np.ndarray) -> np.ndarray:
         travel.append(
             float((np.linalg.norm(np.diff(wrist, axis=0), axis=1) * np.minimum(up[1:], up[:-1])).sum())
         )
-    up = seen[:, HAND - 1].sum(), seen[:, 2 * HAND - 1].sum()
-    left = up[1] > 2 * up[0] or (up[1] >= 0.5 * up[0] and travel[1] > 1.4 * travel[0] + 0.1)
+    raised = seen[:, HAND - 1].sum(), seen[:, 2 * HAND - 1].sum()
+    left = raised[1] > 2 * raised[0] or (raised[1] >= 0.5 * raised[0] and travel[1] > 1.4 * travel[0] + 0.1)
     return swapped(seen) if left else seen
 
 
@@ -172,7 +177,9 @@ class Encoder(nn.Module):
         self.enter = nn.Linear(2 * FEATURES, c)  # places and velocities
         self.place = nn.Parameter(torch.zeros(1, FRAMES, c))
         if config.kind == "conv":
-            self.blocks = nn.Sequential(*(ConvBlock(c, config.dropout) for _ in range(config.blocks)))
+            self.blocks: nn.Module = nn.Sequential(
+                *(ConvBlock(c, config.dropout) for _ in range(config.blocks))
+            )
         else:
             layer = nn.TransformerEncoderLayer(
                 c, 4, 2 * c, config.dropout, activation="gelu", batch_first=True, norm_first=True
@@ -293,3 +300,129 @@ def fit_encoder(
         schedule.step()
     net.eval()
     return net, head
+
+
+def first_classes(head: nn.Linear, count: int) -> nn.Linear:
+    """The part of a head that knows the first classes."""
+    out = nn.Linear(head.in_features, count)
+    out.load_state_dict({"weight": head.weight[:count].detach(), "bias": head.bias[:count].detach()})
+    return out
+
+
+# ----------------------------------------------------------------------------------------------------
+# The judge
+# ----------------------------------------------------------------------------------------------------
+
+
+class Recogniser:
+    """Names isolated signs. `Recogniser.load()` reads the weights that ship.
+
+    members: encoders with their heads, whose log-probabilities are averaged. glosses: the classes, as the
+    takes' names have them (lower case); `lexicon_glosses` are those that our lexicon signs.
+    """
+
+    def __init__(self, members: Sequence[tuple[Config, Encoder, nn.Linear]], glosses: Sequence[str]) -> None:
+        self.members, self.glosses = tuple(members), tuple(glosses)
+
+    @staticmethod
+    def load(path: Path | None = None) -> Recogniser:
+        """From `path`, or what ships. Raises StableSignerError when the file is missing or another's."""
+        if path:
+            return _read(path)
+        with resources.as_file(resources.files("stable_signer.weights") / "recogniser.safetensors") as file:
+            return _read(file)
+
+    def save(self, path: Path) -> None:
+        """Write it in half precision: to a temporary name first, then renamed."""
+        from safetensors.torch import save_file
+
+        tensors: dict[str, Tensor] = {}
+        for i, (_, net, head) in enumerate(self.members):
+            tensors |= {f"{i}.net.{k}": v.half().contiguous() for k, v in net.state_dict().items()}
+            tensors |= {f"{i}.head.{k}": v.half().contiguous() for k, v in head.state_dict().items()}
+        facts = {
+            "version": VERSION,
+            "glosses": json.dumps(self.glosses),
+            "members": json.dumps([asdict(config) for config, _, _ in self.members]),
+        }
+        part = path.with_suffix(".part")
+        save_file(tensors, str(part), metadata=facts)
+        part.replace(path)
+
+    def predict(self, motions: Sequence[Motion]) -> np.ndarray:
+        """(N, classes) log-probabilities of isolated signs; each motion is one sign, with or without the way
+        from and to rest. Left-handed signing is mirrored first."""
+        return self.score([prepared(features(m)) for m in motions])
+
+    def score(self, takes: Sequence[np.ndarray]) -> np.ndarray:
+        """The same for prepared features (T, FEATURES)."""
+        if not takes:
+            raise StableSignerError("there are no motions to recognise: give at least one")
+        x = torch.from_numpy(np.stack([window(t) for t in takes]))
+        with torch.inference_mode():
+            logs = [torch.log_softmax(head(net(x)), -1) for _, net, head in self.members]
+        return np.asarray(torch.stack(logs).mean(0).log_softmax(-1).numpy())
+
+    def names(self, motions: Sequence[Motion]) -> list[str]:
+        """The likeliest gloss of each."""
+        return [self.glosses[k] for k in self.predict(motions).argmax(1)]
+
+    def lexicon_glosses(self) -> dict[str, str]:
+        """Our lexicon's gloss -> the class that names it, for classes whose clip the lexicon knows."""
+        text = (resources.files("stable_signer.weights") / "glosses.csv").read_text(encoding="utf-8")
+        known = set(self.glosses)
+        return {r["gloss"]: r["clip"] for r in csv.DictReader(text.splitlines()) if r["clip"] in known}
+
+
+def _read(path: Path) -> Recogniser:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            facts = file.metadata() or {}
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise StableSignerError(f"the recogniser {path} cannot be read ({error})") from error
+    if facts.get("version") != VERSION:
+        raise StableSignerError(
+            f"the recogniser {path} has version {facts.get('version')!r}, not {VERSION!r}"
+        )
+    glosses = json.loads(facts["glosses"])
+    members = []
+    for i, values in enumerate(json.loads(facts["members"])):
+        config = Config(**values)
+        net, head = Encoder(config), nn.Linear(2 * config.width, len(glosses))
+        for module, name in ((net, "net"), (head, "head")):
+            start = f"{i}.{name}."
+            own = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+            module.load_state_dict(own)
+        members.append((config, net.eval(), head.eval()))
+    return Recogniser(members, glosses)
+
+
+def accuracy(scores: np.ndarray, glosses: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+    """top1 and top5 (0 to 1) of scores (N, classes), with the floors of chance: majority and shuffled.
+
+    shuffled: top1 when every take is asked for another's gloss; majority: of always naming the commonest.
+    """
+    order = [[glosses[k] for k in row] for row in np.argsort(-scores, axis=1)[:, :5]]
+    turned = [*wanted[1:], *wanted[:1]]
+    return {
+        "top1": float(np.mean([w == row[0] for w, row in zip(wanted, order, strict=True)])),
+        "top5": float(np.mean([w in row for w, row in zip(wanted, order, strict=True)])),
+        "shuffled": float(np.mean([w == row[0] for w, row in zip(turned, order, strict=True)])),
+        "majority": max(wanted.count(w) for w in set(wanted)) / len(wanted),
+        "count": float(len(wanted)),
+    }
+
+
+def lone_signs(glosses: Sequence[str], seed: int = 0) -> list[Motion]:
+    """Each gloss of the lexicon signed alone, from rest to rest, as the product signs it without experts."""
+    lexicon = Lexicon.load()
+    return [compose(lone_plan(gloss, lexicon), lexicon, seed=seed) for gloss in glosses]
+
+
+def lone_plan(gloss: str, lexicon: Lexicon) -> Plan:
+    """A plan of one sign. Raises StableSignerError for a gloss that the lexicon cannot sign."""
+    draft = Draft(gloss, "ase", (Sign(gloss, "lexical", 0.0, 0.0),), sentences=((gloss, 1),))
+    return schedule(draft, lexicon)
