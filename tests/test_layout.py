@@ -17,6 +17,7 @@ ROOMS = (
         "lexicons",
         "captions_track",
         "batch",
+        "study",
         "service",
         "cli_service",
         "cli_slul",

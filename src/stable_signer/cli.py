@@ -273,7 +273,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 cli_service.register(app)
 cli_slul.register(app)
-cli_metrics.register()
+cli_metrics.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -117,8 +117,8 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Split:
-    """Names of takes. twins: of the prototypes' own films, for testing alone. test: one of every gloss with at
-    least four others. dev: one more, for choosing; trained on at the end. train: the rest."""
+    """Names of takes. twins: of the prototypes' own films, for testing alone. test: one of every gloss with
+    at least four others. dev: one more, for choosing; trained on at the end. train: the rest."""
 
     train: tuple[str, ...]
     dev: tuple[str, ...]

@@ -1,9 +1,9 @@
 """How good is a motion: distances to a reference under time warping, and what can be seen without one.
 
 Numbers that can be gamed have their companions: a still figure wins DTW distances, so the ratio of the
-distances travelled stands beside them, and the ratio of the lengths. All positions are metres on the reference
-signer, from the middle of the shoulders (so that sway and place do not count); angles are radians, unless a
-name says degrees.
+distances travelled stands beside them, and the ratio of the lengths. All positions are metres on the
+reference signer, from the middle of the shoulders (so that sway and place do not count); angles are radians,
+unless a name says degrees.
 
 DTW: the path of least cost with steps (1, 1), (1, 0), (0, 1) (Sakoe & Chiba 1978); a distance is the mean
 cost along that path. `dtw_mje` has the mean distance of the joints of head, arms and fingers as its cost (as
