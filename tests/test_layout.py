@@ -17,10 +17,12 @@ ROOMS = (
         "lexicons",
         "captions_track",
         "batch",
+        "study",
         "service",
         "cli_service",
         "cli_slul",
         "cli_moe",
+        "cli_metrics",
         "cli",
     ),
 )

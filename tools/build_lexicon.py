@@ -25,16 +25,16 @@ import numpy as np
 import torch
 
 from stable_signer.body import fit
-from stable_signer.body.fit import FACE17, Fitter, Landmarks, Targets, default_fitter
+from stable_signer.body.fit import Fitter, Landmarks, Targets, default_fitter
 from stable_signer.body.ik import FINGER_JOINTS
 from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.skeleton import forward_kinematics
+from stable_signer.corpora.landmarks import MARGIN, one_or_two, right_dominant
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import lexicon as lx
 from stable_signer.slp_moe.handshapes import handshape, table
 
 GLOSSES = Path(lx.__file__).parents[1] / "weights" / "glosses.csv"
-MARGIN = 4  # frames fitted on either side of the stroke, so that its ends are not the ends of the smoother
 LONGEST = 0.92  # seconds: longer strokes are dictionary-slow and are sped up, at most by QUICKEST
 QUICKEST = 2.0
 LAP = 0.36  # metres: height of a wrist below which it is on its way from or to the lap
@@ -60,43 +60,6 @@ class Fit:
     tracked: float
     mirrored: bool
     stroke: tuple[int, int]  # frames at 25 fps of the clip
-
-
-@lru_cache(maxsize=2)
-def archive(data: Path, name: str) -> dict[str, np.ndarray]:
-    """All arrays of a landmark archive."""
-    with np.load(data / f"{name}_holistic.npz", allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
-
-
-def clip_landmarks(data: Path, clip: str) -> Landmarks:
-    """A clip's landmarks in pixels; 'SG:' marks StudioGalt."""
-    store = archive(data, "studiogalt" if clip.startswith("SG:") else "wlasl")
-    names = store["names"].tolist()
-    i = names.index(clip.removeprefix("SG:"))
-    span = slice(int(store["offsets"][i]), int(store["offsets"][i + 1]))
-    h, w = (float(v) for v in store["height_width"][i])
-
-    def track(key: str, scale: Sequence[float]) -> np.ndarray:
-        return np.asarray(store[key][span].astype(np.float32) * np.array(scale, dtype=np.float32))
-
-    return Landmarks(
-        pose=track("pose", (w, h, 1)), left_hand=track("left_hand", (w, h, w)),
-        right_hand=track("right_hand", (w, h, w)), face=track("face17", (w, h)), face_ids=FACE17,
-        world=track("world", (1, 1, 1)), fps=float(store["fps"][i]))
-
-
-def left_dominant(targets: Targets) -> bool:
-    """Does the left hand lead: is it the one that is up, or, if both are, does it move clearly more?
-
-    The hand that moves is the one that gets lost, so arms count also where only their wrist was seen.
-    """
-    up, path = [], []
-    for side in targets.sides:
-        up.append(float((side.points[:, 2, 2] > fit.SIGNING_SPACE).sum()) if side.raised.any() else 0.0)
-        wrist = fit.smooth_rows(side.points[:, 2, [0, 2]], np.where(side.found, 1.0, 0.3), 1.0)
-        path.append(float(np.linalg.norm(np.diff(wrist, axis=0), axis=1).sum()))
-    return up[1] > 2 * up[0] or (up[1] >= 0.5 * up[0] and path[1] > 1.4 * path[0] + 0.05)
 
 
 @dataclass(frozen=True)
@@ -156,15 +119,11 @@ def fit_clips(data: Path, clips: Iterable[str], fitter: Fitter) -> list[Fit]:
     strokes: list[slice] = []
     mirrored: list[bool] = []
     for clip in clips:
-        marks = clip_landmarks(data, clip)
         try:
-            targets = fitter.prepare(marks)
+            _, targets, flip = right_dominant(data, clip, fitter)
         except StableSignerError as error:
             print(f"left out {clip}: {error}", file=sys.stderr)
             continue
-        flip = left_dominant(targets.cut(fit.stroke(targets)))
-        if flip:
-            targets = fitter.prepare(marks.mirrored())
         known = phonology(data).get(clip)
         targets.touches = known.touches if known else None
         targets.handshapes = known.handshapes(fitter) if known else (None, None)
@@ -173,7 +132,7 @@ def fit_clips(data: Path, clips: Iterable[str], fitter: Fitter) -> list[Fit]:
         strokes.append(fit.stroke(targets))
         mirrored.append(flip)
     cuts = [slice(max(s.start - MARGIN, 0), min(s.stop + MARGIN, len(t))) for t, s in zip(whole, strokes)]
-    results = fit.fit_many(fitter, [_one_or_two(t.cut(c)) for t, c in zip(whole, cuts)])
+    results = fit.fit_many(fitter, [one_or_two(t.cut(c)) for t, c in zip(whole, cuts)])
     out = []
     for name, s, c, r, flip in zip(names, strokes, cuts, results, mirrored):
         inner = slice(s.start - c.start, s.stop - c.start)
@@ -189,20 +148,8 @@ def fit_clips(data: Path, clips: Iterable[str], fitter: Fitter) -> list[Fit]:
 
 def stroke_landmarks(data: Path, clip: str) -> Landmarks:
     """The landmarks of a clip's stroke at 25 fps, mirrored if its fit is."""
-    marks = clip_landmarks(data, clip)
-    targets = default_fitter().prepare(marks)
-    if left_dominant(targets.cut(fit.stroke(targets))):
-        marks = marks.mirrored()
-        targets = default_fitter().prepare(marks)
+    marks, targets, _ = right_dominant(data, clip, default_fitter())
     return marks.resampled()[fit.stroke(targets)]
-
-
-def _one_or_two(clip: Targets) -> Targets:
-    """Forget a left hand that only passes through: a hand counts if it is up for half of the stroke."""
-    left = clip.sides[1]
-    if left.raised.mean() < 0.5 or (left.found & left.raised).mean() < 0.3:
-        left.raised[:] = False
-    return clip
 
 
 def retime(one: Fit, fitter: Fitter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from stable_signer.slp_moe import residual as rs
 from stable_signer.slp_moe.clearance import keep_clear, keep_in_view
 from stable_signer.slp_moe.condition import AROUND, GRID, SOURCES, SignCondition, codes, frame_features
 from stable_signer.slp_moe.lexicon import Prototype, from_built
+from stable_signer.slp_moe.limbs import LIMBS, rest_quaternions
 from stable_signer.slp_moe.model import SlpMoe, collate, smooth_noise
 from stable_signer.slp_moe.pairs import ONSET, Take, part_of, window
 from stable_signer.slp_moe.phonology import Phonology, phonology
@@ -38,20 +39,29 @@ class Case:
     q: np.ndarray
     face: np.ndarray
     end: float
-    real: Motion
+    take: Take
     two_handed: bool
     row: Phonology
 
     def stroke(self, q: np.ndarray) -> Motion:
         """The stroke of a pose q (T, J, 4) over `times`, hands out of the body as in the product."""
         clear = keep_clear(keep_in_view(q))
-        return motion_of(clear[AROUND : len(q) - AROUND])
+        return self.judged(clear[AROUND : len(q) - AROUND])
 
+    def judged(self, q: np.ndarray) -> Motion:
+        """Poses (T, J, 4) as a motion without a face; a left hand that does not sign is at rest, so that it
+        is not what is judged."""
+        if not self.two_handed:
+            q = q.copy()
+            left = list(LIMBS["left"])
+            q[:, left] = rest_quaternions()[left]
+        six = rotation.quaternion_to_six(q).astype(np.float32)
+        return Motion(six, np.zeros((len(q), 52), np.float32), np.zeros((len(q), 3), np.float32), GRID)
 
-def motion_of(q: np.ndarray) -> Motion:
-    """Poses (T, J, 4) as a motion without a face."""
-    six = rotation.quaternion_to_six(q).astype(np.float32)
-    return Motion(six, np.zeros((len(q), 52), np.float32), np.zeros((len(q), 3), np.float32), GRID)
+    @property
+    def real(self) -> Motion:
+        """The real take's stroke."""
+        return self.judged(self.take.q[slice(*self.take.stroke)])
 
 
 def cases(takes: Sequence[Take], part: str) -> list[Case]:
@@ -65,8 +75,7 @@ def cases(takes: Sequence[Take], part: str) -> list[Case]:
         times, q, face, end = window(prototype, prototype.duration)
         row = table[glossary.entry(take.gloss).phonology]
         both = prototype.two_handed and take.two_handed
-        real = motion_of(take.q[slice(*take.stroke)])
-        out.append(Case(take.gloss, prototype, times, q, face, end, real, both, row))
+        out.append(Case(take.gloss, prototype, times, q, face, end, take, both, row))
     return out
 
 
@@ -91,34 +100,35 @@ def sampler(moe: SlpMoe, linker: Linker, variation: float, seed: int) -> Callabl
 
 
 def measure(cases_: Sequence[Case], make: Callable[[Case], Motion]) -> dict[str, float]:
-    """The mean of every figure of metrics.motion over cases."""
-    rows = []
+    """The mean of every figure of metrics.motion over cases; contact in metres over signs that have it."""
+    rows, touches = [], []
     for case in cases_:
         made = make(case)
-        row = mm.distances(made, case.real, case.two_handed) | mm.movement(made)
+        rows.append(mm.compare(made, case.real) | mm.describe(made))
         touch = mm.contact_error(made, case.row)
-        rows.append(row | ({} if touch is None else {"contact": touch}))
-    return mm.summary(rows)
+        touches += [] if touch is None else [touch]
+    return mm.summary(rows) | {"contact": float(np.mean(touches))}
 
 
 def floors(cases_: Sequence[Case]) -> dict[str, Callable[[Case], Motion]]:
-    """The rows below which nothing is worth anything, and the prior alone."""
-    shuffled = {id(c): cases_[(k + 1) % len(cases_)] for k, c in enumerate(cases_)}
+    """The prior alone, and the rows below which nothing is worth anything."""
+    other = {id(c): cases_[(k + 1) % len(cases_)] for k, c in enumerate(cases_)}
+    real = [c.real for c in cases_]
     return {
-        "prior alone": lambda c: c.stroke(c.q),
-        "shuffled": lambda c: shuffled[id(c)].stroke(shuffled[id(c)].q),
-        "mean pose": lambda c: mm.still(c.stroke(c.q), len(c.q) - 2 * AROUND),
+        "prior": lambda c: c.stroke(c.q),
+        "shuffled": lambda c: c.judged(rs.quaternions(other[id(c)].stroke(other[id(c)].q))),
+        "mean pose": lambda c: mm.mean_pose(real, len(c.q) - 2 * AROUND),
     }
 
 
 def ceiling(cases_: Sequence[Case], others: Sequence[Take]) -> dict[str, float]:
-    """Other people's takes of the same glosses beside the cases' own, where there are any."""
+    """Other people's takes of the same glosses beside the cases' own, where there are any; {} if none."""
     by_gloss: dict[str, list[Take]] = {}
     for take in others:
         by_gloss.setdefault(take.gloss, []).append(take)
     rows = []
     for case in cases_:
         for take in by_gloss.get(case.gloss, []):
-            made = motion_of(take.q[slice(*take.stroke)])
-            rows.append(mm.distances(made, case.real, case.two_handed) | mm.movement(made))
-    return mm.summary(rows) | {"takes": float(len(rows))}
+            made = case.judged(take.q[slice(*take.stroke)])
+            rows.append(mm.compare(made, case.real) | mm.describe(made))
+    return mm.summary(rows) | {"takes": float(len(rows))} if rows else {}

@@ -1,0 +1,1 @@
+"""The human study: one self-contained page that compares two systems; see docs/study.md."""
