@@ -17,7 +17,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from stable_signer.corpora.takes import read_takes
@@ -66,10 +65,25 @@ def train_all(options: argparse.Namespace) -> None:
             print(f"trained {folder.name}", flush=True)
 
 
+# What the table shows: the figure, its heading, and by what it is multiplied.
+COLUMNS = (
+    ("dtw_hands", "hands DTWp, mm", 1000),
+    ("dtw_mje", "DTW-MJE, mm", 1000),
+    ("length_ratio", "length ratio", 1),
+    ("distance_ratio", "distance ratio", 1),
+    ("contact", "contact, mm", 1000),
+    ("jitter", "jitter, m/s³", 1),
+    ("peak_wrist", "peak wrist, m/s", 1),
+    ("inside_body", "in the body, mm", 1000),
+    ("inside_hand", "in the other hand, mm", 1000),
+)
+
+
 def spread(values: list[float]) -> str:
     """Mean and, of several seeds, standard deviation."""
     mean = statistics.mean(values)
-    return f"{mean:.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
+    digits = 1 if abs(mean) >= 10 else 2
+    return f"{mean:.{digits}f}" + (f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
 def main() -> None:
@@ -90,7 +104,7 @@ def main() -> None:
         train_all(options)
     cases = ho.cases(list(read_takes(options.takes)), options.part)
     linker = Linker(load_reader("ase"))
-    results: dict[str, list[dict[str, float]]] = {}
+    results: dict[str, list[dict[str, float]]] = {"real": [ho.measure(cases, lambda c: c.real)]}
     for name, make in ho.floors(cases).items():
         results[name] = [ho.measure(cases, make)]
     for row in ROWS:
@@ -101,7 +115,7 @@ def main() -> None:
             moe = SlpMoe.load(folder / "best.safetensors")
             found = ho.measure(cases, ho.sampler(moe, states, options.variation, seed=0))
             results.setdefault(row, []).append(found)
-            print(f"measured {folder.name}: hands {found['dtw_hands']:.1f}", flush=True)
+            print(f"measured {folder.name}: hands {1000 * found['dtw_hands']:.1f} mm", flush=True)
     show(results, len(cases))
     text = json.dumps({"cases": len(cases), "part": options.part, "rows": results}, indent=1)
     part = options.output / "table.json.part"
@@ -119,12 +133,11 @@ def joint_linker(folder: Path) -> Linker:
 
 def show(results: dict[str, list[dict[str, float]]], count: int) -> None:
     """A Markdown table."""
-    columns = list(next(iter(results.values()))[0])
     print(f"\n{count} held-out signs")
-    print("| row | seeds | " + " | ".join(columns) + " |")
-    print("|---" * (len(columns) + 2) + "|")
+    print("| row | seeds | " + " | ".join(heading for _, heading, _ in COLUMNS) + " |")
+    print("|---" * (len(COLUMNS) + 2) + "|")
     for name, runs in results.items():
-        cells = [spread([float(np.round(r[c], 4)) for r in runs]) for c in columns]
+        cells = [spread([float(r[key]) * unit for r in runs]) for key, _, unit in COLUMNS]
         print(f"| {NAMES.get(name, name)} | {len(runs)} | " + " | ".join(cells) + " |")
 
 

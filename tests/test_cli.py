@@ -324,7 +324,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from fakes import FakeRenderer, fake_stages
 from stable_signer import cli, pipeline
-pipeline.StableSigner.from_pretrained = classmethod(lambda cls, **choices: cls(fake_stages()))
+pipeline.StableSigner.from_pretrained = classmethod(lambda cls, *names, **choices: cls(fake_stages()))
 draw = FakeRenderer.frames
 def slowly(self, motion):
     for frame in draw(self, motion):

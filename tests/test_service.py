@@ -527,7 +527,7 @@ from test_service import SlowRenderer
 from stable_signer import cli, pipeline
 from stable_signer.cli_service import register
 stages = replace(fake_stages(), renderer=SlowRenderer)
-pipeline.StableSigner.from_pretrained = classmethod(lambda cls, **choices: cls(stages))
+pipeline.StableSigner.from_pretrained = classmethod(lambda cls, *names, **choices: cls(stages))
 if "serve" not in [c.name for c in cli.app.registered_commands]:
     register(cli.app)
 sys.exit(cli.main(["serve", "--port", {port!r}]))

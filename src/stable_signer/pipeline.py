@@ -41,7 +41,7 @@ MOTIONS = {
     "moe": "learned: experts complete the prior, and no two takes are the same",
     "prior": "recorded and rule-made signs in sequence, nothing added",
 }
-DEFAULT_MOTION, DEFAULT_MANNER = "prior", "neutral"
+DEFAULT_MOTION, DEFAULT_MANNER = "moe", "neutral"
 LOOKS = {
     "mesh": "a shaded person with skin, hair and clothes",
     "skeleton": "bones and joints as coloured lines",

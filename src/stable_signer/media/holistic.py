@@ -42,7 +42,8 @@ def main(clip: str, out: str) -> None:
             tracks["right_hand"].append(points(seen.right_hand_landmarks, HANDS, pixels))
             tracks["face"].append(points(seen.face_landmarks, FACE, pixels)[:, :2])
             tracks["world"].append(points(seen.pose_world_landmarks, BODY, (1, 1, 1)))
-    np.savez(out, fps=np.float32(fps), **{name: np.stack(rows) for name, rows in tracks.items()})  # type: ignore[arg-type]
+    arrays: dict[str, Any] = {name: np.stack(rows) for name, rows in tracks.items()}
+    np.savez(out, fps=np.float32(fps), **arrays)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,9 @@ class Vocabulary:
         self.size = self.first_whole + len(self.whole)
         self.special_ids = {s: i for i, s in enumerate(SPECIALS)}
         self.whole_ids = {g: self.first_whole + i for i, g in enumerate(self.whole)}
-        self._dropout = 0.0
+        # A vocabulary saved during training carries its dropout: without this, reading would be random.
+        self._dropout = getattr(self.bpe.model, "dropout", None) or 0.0
+        self._set_dropout(0.0)
         self._surface = {g.lower(): g for g in self.glosses}
 
     @classmethod
