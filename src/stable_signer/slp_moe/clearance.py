@@ -22,6 +22,7 @@ HANDS_REACH = 0.30  # metres between the wrists, beyond which hands cannot meet
 HANDS_TOUCH = 0.004  # metres that two hands give way where they touch
 CLOTHES = 0.006  # thickness of what the trunk wears
 TOLERANCE = 0.002  # skin gives way a little at a contact
+SMALLEST = 0.0007  # metres: less is not corrected
 SPREAD, SMOOTH = 3, 2.0  # frames that a correction reaches out, and its smoothing
 # What the camera sees of the reference signer (pose2vid/camera.py), less a border: metres in a plane
 # VIEW_PLANE before the hips, VIEW_DISTANCE before the camera.
@@ -86,20 +87,24 @@ def _rest() -> RestPose:
 def keep_clear(q: np.ndarray) -> np.ndarray:
     """Move hands out of the trunk, the head and each other. q: (T, J, 4) at any frame rate."""
     for _ in range(5):  # a push out of one solid, smoothed, may leave a remainder
-        worst = 0.0
+        still = True
         for side in ("R", "L"):
-            push = penetration(q, side)
-            worst = max(worst, float(np.linalg.norm(push, axis=-1).max()))
+            push = _worth(penetration(q, side))
             if push.any():
-                q = move_wrist(q, side, _spread(push))
-        push = hands_overlap(q)
-        worst = max(worst, float(np.linalg.norm(push, axis=-1).max()))
+                still, q = False, move_wrist(q, side, _spread(push))
+        push = _worth(hands_overlap(q))
         if push.any():
             apart = 0.5 * _spread(push)
-            q = move_wrist(move_wrist(q, "R", apart), "L", -apart)
-        if worst < TOLERANCE:
+            still, q = False, move_wrist(move_wrist(q, "R", apart), "L", -apart)
+        if still:
             break
     return q
+
+
+def _worth(push: np.ndarray) -> np.ndarray:
+    """A push (T, 3) without what is too little to correct, frame by frame: what happens to a frame must not
+    depend on how long others far from it need."""
+    return np.where(_norm(push) > SMALLEST, push, 0.0)
 
 
 def hands_overlap(q: np.ndarray) -> np.ndarray:
