@@ -113,7 +113,7 @@ def main() -> None:
                 continue
             states = joint_linker(folder) if row == "joint" else linker
             moe = SlpMoe.load(folder / "best.safetensors")
-            found = ho.measure(cases, ho.sampler(moe, states, options.variation, seed=0))
+            found = ho.measure(cases, ho.sampler(moe, states, options.variation, seed=0, bare=True))
             results.setdefault(row, []).append(found)
             print(f"measured {folder.name}: hands {1000 * found['dtw_hands']:.1f} mm", flush=True)
     show(results, len(cases))

@@ -15,6 +15,7 @@ import torch
 from stable_signer.body import rotation
 from stable_signer.body.motion import Motion
 from stable_signer.metrics import motion as mm
+from stable_signer.metrics.handshape import HandshapeReader, hand_points, merged
 from stable_signer.slp_moe import priors
 from stable_signer.slp_moe import residual as rs
 from stable_signer.slp_moe.clearance import keep_clear, keep_in_view
@@ -23,6 +24,7 @@ from stable_signer.slp_moe.lexicon import Prototype, from_built
 from stable_signer.slp_moe.limbs import LIMBS, rest_quaternions
 from stable_signer.slp_moe.model import SlpMoe, collate, smooth_noise
 from stable_signer.slp_moe.pairs import ONSET, Take, part_of, window
+from stable_signer.slp_moe.perform import ask
 from stable_signer.slp_moe.phonology import Phonology, phonology
 from stable_signer.slp_moe.touch import keep_touch
 from stable_signer.slul.glosses import Glossary
@@ -79,8 +81,14 @@ def cases(takes: Sequence[Take], part: str) -> list[Case]:
     return out
 
 
-def sampler(moe: SlpMoe, linker: Linker, variation: float, seed: int) -> Callable[[Case], Motion]:
-    """What makes a case's stroke with the experts, in the sign's own context alone."""
+def sampler(
+    moe: SlpMoe, linker: Linker, variation: float, seed: int, bare: bool = False
+) -> Callable[[Case], Motion]:
+    """What makes a case's stroke with the experts, in the sign's own context alone.
+
+    bare: all that the network says, as it was trained, without what the product takes back or corrects: to
+    compare networks.
+    """
 
     def make(case: Case) -> Motion:
         numbers, flags = codes(case.gloss)
@@ -89,25 +97,44 @@ def sampler(moe: SlpMoe, linker: Linker, variation: float, seed: int) -> Callabl
         sign = SignCondition(numbers, flags, SOURCES.index("phonology"), around, manner)
         features = frame_features(case.q, case.face, case.times, ONSET, case.end, case.prototype.two_handed)
         random = np.random.default_rng([seed, *case.gloss.encode()])
-        noise = torch.from_numpy(variation * smooth_noise(len(case.times), random))[None]
-        rows = moe.sample(collate([features], [sign], [known]), noise)[0].numpy().astype(float)
+        noise = variation * smooth_noise(len(case.times), random)
+        if bare:
+            batch = collate([features], [sign], [known])
+            rows = moe.sample(batch, torch.from_numpy(noise.astype(np.float32))[None])[0].numpy()
+            rows = rows.astype(float)
+        else:
+            rows = ask(moe, features, sign, known, noise, np.zeros(len(noise)))
         if not case.prototype.two_handed:
             rows[:, rs.SIDE : 2 * rs.SIDE] = 0
-        rows = keep_touch(case.q, case.face, rows, case.prototype.two_handed)
+        if not bare:
+            rows = keep_touch(case.q, case.face, rows, case.prototype.two_handed)
         return case.stroke(rs.decode(case.q, case.face, rows)[0])
 
     return make
 
 
 def measure(cases_: Sequence[Case], make: Callable[[Case], Motion]) -> dict[str, float]:
-    """The mean of every figure of metrics.motion over cases; contact in metres over signs that have it."""
-    rows, touches = [], []
+    """The mean of every figure of metrics.motion over cases; contact in metres over signs that have it;
+    handshape and handshape_3, the shares of signs whose handshape in the phonology is the first guess, or
+    among the first three, of a reader trained on real hands."""
+    rows, touches, shapes = [], [], []
+    reader = HandshapeReader.load()
     for case in cases_:
         made = make(case)
+        wanted = merged(case.row.handshape)
+        if wanted in reader.codes:
+            scores = reader.read(hand_points(made, "R")).mean(0)
+            place = int((scores > scores[reader.codes.index(wanted)]).sum())
+            shapes.append((place < 1, place < 3))
         rows.append(mm.compare(made, case.real) | mm.describe(made))
         touch = mm.contact_error(made, case.row)
         touches += [] if touch is None else [touch]
-    return mm.summary(rows) | {"contact": float(np.mean(touches))}
+    first, third = np.mean(shapes, axis=0)
+    return mm.summary(rows) | {
+        "contact": float(np.mean(touches)),
+        "handshape": float(first),
+        "handshape_3": float(third),
+    }
 
 
 def floors(cases_: Sequence[Case]) -> dict[str, Callable[[Case], Motion]]:

@@ -115,14 +115,8 @@ class ExpertComposer(Composer):
         q, face = self.prior.at(times)
         features = frame_features(q, face, times, stroke.start, stroke.end, stroke.prototype.two_handed)
         sign, known = self._condition(stroke)
-        noise = [self.manner.variation * self._noise(len(times), number)]
-        trusted = sign.source != SOURCES.index("phonology")
-        if trusted:
-            noise.append(np.zeros_like(noise[0]))
-        with one_thread:
-            batch = collate([features] * len(noise), [sign] * len(noise), [known] * len(noise))
-            made = self.moe.sample(batch, torch.from_numpy(np.stack(noise))).numpy().astype(float)
-        rows = made[0] - made[1] * _inside(times, stroke)[:, None] if trusted else made[0]
+        noise = self.manner.variation * self._noise(len(times), number)
+        rows = ask(self.moe, features, sign, known, noise, _inside(times, stroke))
         return _Added(float(times[0]), keep_touch(q, face, rows, stroke.prototype.two_handed))
 
     def _noise(self, frames: int, number: int) -> np.ndarray:
@@ -168,6 +162,32 @@ class ExpertComposer(Composer):
                 _fade(times - stroke.end, after - stroke.end),
             )
         )
+
+
+def ask(
+    moe: SlpMoe,
+    features: np.ndarray,
+    sign: SignCondition,
+    known: np.ndarray,
+    noise: np.ndarray,
+    inside: np.ndarray,
+) -> np.ndarray:
+    """What the experts add to a prior with these features (T, FEATURES): (T, CHANNELS).
+
+    noise: (T, CHANNELS) of this take. inside: (T,) 1 in the stroke, 0 away from it. The experts are asked
+    twice, with the noise and without: what they expect is taken back where the prior is right as it is. That
+    is the whole stroke of a sign that was recorded or written by hand, and the fingers of every sign: the
+    handshape is what phonology knows exactly, and the mean of many people's hands blurs it.
+    """
+    with one_thread:
+        batch = collate([features] * 2, [sign] * 2, [known] * 2)
+        both = np.stack([noise, np.zeros_like(noise)]).astype(np.float32)
+        rows, mean = moe.sample(batch, torch.from_numpy(both)).numpy().astype(float)
+    if sign.source == SOURCES.index("phonology"):
+        kept = np.isin(np.arange(rs.CHANNELS), rs.FINGERS)[None]
+    else:
+        kept = inside[:, None]
+    return np.asarray(rows - mean * kept)
 
 
 def _inside(times: np.ndarray, stroke: Stroke) -> np.ndarray:
