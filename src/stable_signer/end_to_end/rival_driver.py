@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import threading
 import time
 from typing import Any
 
@@ -35,8 +36,9 @@ def pose(text: str, lexicon: str, out: str) -> dict[str, Any]:
 
     def noted(first: Any, second: Any, *more: Any, **named: Any) -> Any:
         end, start = find(first, second, *more, **named)
-        joins.append((len(first.body.data), int(end), int(start)))
-        last[0] = len(second.body.data)
+        if threading.current_thread() is threading.main_thread():  # spelled words are joined in others
+            joins.append((len(first.body.data), int(end), int(start)))
+            last[0] = len(second.body.data)
         return end, start
 
     smoothing.find_best_connection_point = noted
