@@ -18,6 +18,7 @@ ROOMS = (
         "captions_track",
         "batch",
         "study",
+        "end_to_end",
         "service",
         "cli_service",
         "cli_slul",

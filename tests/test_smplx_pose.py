@@ -28,6 +28,13 @@ def test_zeros_are_the_t_pose() -> None:
         assert (thumb[:, 1] < -0.01).all()  # palms down, thumbs to the front
 
 
+def test_fingers_at_rest_bend_into_the_palm() -> None:
+    at = joints(from_smplx(np.zeros((1, PARAMETERS))))
+    for side in "LR":  # palms down: into the palm is down
+        for finger in range(2, 6):
+            assert at[f"finger{finger}-3.{side}"][0, 2] < at[f"finger{finger}-1.{side}"][0, 2] - 0.01
+
+
 def test_an_elbow_bends_forwards_and_carries_the_hand() -> None:
     pose = np.zeros((1, PARAMETERS))
     pose[0, LEFT_ELBOW + 1] = -np.pi / 2  # about SMPL-X's y, which is up

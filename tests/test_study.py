@@ -94,7 +94,7 @@ def test_a_participant_gets_through(tmp_path: Path, video: Path) -> None:
     browser = Browser(tmp_path)
     try:
         browser.open(page(tmp_path, video).as_uri())
-        browser.wait("document.querySelector('#go')")
+        browser.wait("document.querySelector('#go') !== null")
         assert browser.js("document.querySelector('#go').disabled")  # no way on without consent
         assert browser.js("document.querySelectorAll('video').length") == 1
         browser.js("document.querySelector('#agree').click()")
@@ -109,9 +109,8 @@ def test_a_participant_gets_through(tmp_path: Path, video: Path) -> None:
                 browser.wait("[...document.querySelectorAll('video')].every((v) => v.readyState > 1)")
                 browser.js("document.querySelector('input[name=answer]').click()")
             browser.js("document.querySelector('#go').click()")
-        browser.wait("document.querySelector('#save')")
+        browser.wait("document.querySelector('#save') !== null")
         browser.js("document.querySelector('#save').click()")
-        browser.wait("true")
         for _ in range(100):
             saved = list(browser.downloads.glob("*.csv"))
             if saved:

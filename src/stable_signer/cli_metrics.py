@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     train_app.command("handshape")(train_handshape)
     train_app.command("recogniser")(train_recogniser)
     evaluate_app.command("signs")(evaluate_signs)
+    evaluate_app.command("end-to-end")(evaluate_end_to_end)
 
 
 def _destination(path: Path, suffix: str = ".safetensors") -> Path:
@@ -78,6 +79,55 @@ def evaluate_signs(
     glosses = judge.lexicon_glosses()
     scores = judge.predict(lone_signs(list(glosses)))
     print(json.dumps(accuracy(scores, judge.glosses, list(glosses.values())), indent=2))  # noqa: T201
+
+
+def evaluate_end_to_end(
+    sentences: Annotated[Path, typer.Option(help="TSV with the columns text and gloss.")],
+    work: Annotated[Path, typer.Option(help="Folder of what is done: an interrupted run goes on.")],
+    rivals: Annotated[
+        str, typer.Option(help="Systems, commas between, the first against the others.")
+    ] = "ours,ours-rules,spoken-to-signed",
+    environment: Annotated[
+        Path | None, typer.Option(help="Virtual environment with spoken-to-signed==0.4.0.")
+    ] = None,
+    recogniser: Annotated[
+        Path | None, typer.Option(help="Other judge's weights than those that ship.")
+    ] = None,
+    checks: Annotated[bool, typer.Option(help="Rows that are broken on purpose, to see it told.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
+) -> None:
+    """Sentences through ours and a rival, read back by a recogniser that has seen only real people."""
+    from stable_signer.end_to_end import run
+    from stable_signer.metrics.recognition import Recogniser
+
+    wanted = run.read_sentences(sentences)
+    work.mkdir(parents=True, exist_ok=True)
+    systems = [s.strip() for s in rivals.split(",") if s.strip()] or ["ours"]
+    judge = Recogniser.load(recogniser)
+    report = run.evaluate(wanted, systems, work, environment=environment, judge=judge, checks=checks)
+    if as_json:
+        print(json.dumps(report, indent=2))  # noqa: T201 - for a program to read
+    else:
+        _show_end_to_end(report)
+
+
+def _show_end_to_end(report: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    keys = ("bleu1", "bleu4", "rouge_l", "wer", "length_ratio", "sign_top1", "sign_top5", "signs", "seconds")
+    more = ("travel", "left_led", "face_activity", "largest_step_degrees")
+    table = Table("system", *keys, *more, title=f"{report['sentences']} sentences, read back from the motion")
+    for name, row in report["rows"].items():
+        table.add_row(name, *(f"{row.get(k, float('nan')):.2f}" for k in (*keys, *more)))
+    console = Console(width=200)
+    console.print(table)
+    if "gain" in report:
+        told = report["gain"]
+        console.print(
+            f"BLEU-4 against the rival: {told['bleu4_gain']:+.1f}% "
+            f"({told['bleu4_low']:+.1f} to {told['bleu4_high']:+.1f}, 95% of a paired bootstrap)"
+        )
 
 
 @study_app.callback()

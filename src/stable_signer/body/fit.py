@@ -543,7 +543,10 @@ class Fitter:
 
     def _head(self, track: np.ndarray, row: dict[int, int], warp: _Warp) -> np.ndarray:
         """Rotation vector of the head (T, 3) by weak-perspective Gauss-Newton, less what it is at rest."""
-        ids = [i for i in (10, 1, 234, 454, 105, 334, 145, 374, 33, 263, 133, 362) if i in row]
+        ids = [i for i in (10, 1, 234, 454, 105, 334, 145, 374, 33, 263, 133, 362)
+               if i in row and np.isfinite(track[:, row[i]]).all()]  # a tool may have kept a few points only
+        if len(ids) < 4:
+            return np.zeros((len(track), 3))
         model = np.stack([self.neutral_face[i] for i in ids]) - self.head_joint
         seen = track[:, [row[i] for i in ids]] * np.array([1.0, -1.0]) * warp.face_scale
         rotation = np.zeros((len(track), 3))

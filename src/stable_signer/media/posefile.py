@@ -56,6 +56,7 @@ HAND_POINTS = [
 FACE_POINTS = (
     468  # the whole face mesh: tools pick its points by number, so those we have not are there, unseen
 )
+_NEEDED = [f"{side}_{part}" for side in _SIDES for part in ("SHOULDER", "ELBOW", "WRIST")]  # for a fit
 LEFT_HIP, RIGHT_HIP = POSE_POINTS.index("LEFT_HIP"), POSE_POINTS.index("RIGHT_HIP")
 POSE_LIMBS = [
     *[(0, 1), (1, 2), (2, 3), (3, 7), (0, 4), (4, 5), (5, 6), (6, 8), (9, 10), (11, 12), (11, 23), (12, 24)],
@@ -92,6 +93,15 @@ def write_pose(path: str | Path, motion: Motion, body: Body, signer: str, size: 
         ) from error
 
 
+def without_motion(path: Path) -> None:
+    """Take our exact motion out of a `.pose`, so that only what any tool has is left."""
+    pose = _parse(read_bytes(path, "the pose"), path)
+    names = [c.name for c in pose.header.components if c.name != MOTION_COMPONENT]
+    buffer = io.BytesIO()
+    pose.get_components(names).write(buffer)
+    path.write_bytes(buffer.getvalue())
+
+
 def read_pose(path: str | Path, body: Body) -> Motion:
     """The motion in a `.pose`: the one it carries, or one fitted to its MediaPipe Holistic points.
 
@@ -120,6 +130,13 @@ def _landmarks(pose: Pose, path: str | Path) -> Landmarks:
         xyz[..., 2] *= width  # MediaPipe's z is in picture widths
         xyz[np.asarray(pose.body.confidence[:, 0, where]) <= 0] = np.nan
         parts[component.name], names[component.name] = xyz, list(component.points)
+    if "POSE_LANDMARKS" in parts:  # some tools keep a few of the points: each to its row by its name
+        rows = {name: i for i, name in enumerate(POSE_POINTS)}
+        here = [(rows[n], k) for k, n in enumerate(names["POSE_LANDMARKS"]) if n in rows]
+        whole = np.full((len(parts["POSE_LANDMARKS"]), len(POSE_POINTS), 3), np.nan)
+        whole[:, [i for i, _ in here]] = parts["POSE_LANDMARKS"][:, [k for _, k in here]]
+        if set(_NEEDED) <= set(names["POSE_LANDMARKS"]):
+            parts["POSE_LANDMARKS"], names["POSE_LANDMARKS"] = whole, POSE_POINTS
     missing = [n for n in needed if n not in parts or len(names[n]) < (21 if "HAND" in n else 17)]
     if missing:
         raise StableSignerError(

@@ -12,6 +12,7 @@ import csv
 import hashlib
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -143,15 +144,13 @@ def page(study: Mapping[str, object]) -> str:
     )
     data = json.dumps(study, ensure_ascii=False).replace("<", "\\u003c")
     marks = {
-        "@title@": html.escape(str(study["title"])),
-        "@style@": style,
-        "@script@": script,
-        "@data@": data,
+        "title": html.escape(str(study["title"])),
+        "hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "style": style,
+        "script": script,
+        "data": data,
     }
-    marks["@hash@"] = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    for mark in ("@title@", "@hash@", "@style@", "@script@", "@data@"):  # data last: it may hold any mark
-        template = template.replace(mark, marks[mark], 1)
-    return template
+    return re.sub(r"@(title|hash|style|script|data)@", lambda found: marks[found[1]], template)
 
 
 def _data(path: Path) -> str:
