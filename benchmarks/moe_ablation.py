@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from stable_signer.cli_moe import COLUMNS
 from stable_signer.corpora.takes import read_takes
 from stable_signer.metrics import held_out as ho
 from stable_signer.slp_moe.model import SlpMoe
@@ -63,20 +64,6 @@ def train_all(options: argparse.Namespace) -> None:
             train(recipe, folder)
             (folder / "done").touch()
             print(f"trained {folder.name}", flush=True)
-
-
-# What the table shows: the figure, its heading, and by what it is multiplied.
-COLUMNS = (
-    ("dtw_hands", "hands DTWp, mm", 1000),
-    ("dtw_mje", "DTW-MJE, mm", 1000),
-    ("length_ratio", "length ratio", 1),
-    ("distance_ratio", "distance ratio", 1),
-    ("contact", "contact, mm", 1000),
-    ("jitter", "jitter, m/s³", 1),
-    ("peak_wrist", "peak wrist, m/s", 1),
-    ("inside_body", "in the body, mm", 1000),
-    ("inside_hand", "in the other hand, mm", 1000),
-)
 
 
 def spread(values: list[float]) -> str:

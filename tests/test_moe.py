@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import Run
 from stable_signer.body import rotation
 from stable_signer.body.motion import joined
 from stable_signer.errors import StableSignerError
@@ -280,6 +282,15 @@ def test_an_even_mixture_lies_between() -> None:
 # --- training ---
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _alone() -> Iterator[None]:
+    """accelerate keeps one precision a process; SLUL's tests train with another."""
+    yield
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(True)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, lexicon: Lexicon) -> Path:
     """Pairs of a few signs: their phonology beside their own prototypes."""
@@ -388,3 +399,80 @@ def test_fields_have_codes() -> None:
     numbers, flags = codes("CAT")
     assert numbers.shape == (len(FIELDS),) and numbers.any() and flags.shape == (3,)
     assert not codes("NO-SUCH-GLOSS")[0].any()
+
+
+# --- the commands ---
+
+
+@pytest.fixture(scope="module")
+def takes(tmp_path_factory: pytest.TempPathFactory, lexicon: Lexicon) -> Path:
+    """Takes as tools/build_takes.py writes them, of our own prototypes with some noise."""
+    from stable_signer.body.fit import REST_DOFS
+    from stable_signer.slul.glosses import Glossary
+
+    random = np.random.default_rng(0)
+    entries = [e for e in Glossary.load() if e.clip and e.phonology and pr.part_of(e.gloss) == "dev"][:6]
+    wave = np.sin(np.arange(30) / 4)[:, None, None]
+    dofs = [np.tile(REST_DOFS, (30, 2, 1)) + random.normal(0, 0.1, (1, 2, 30)) * wave for _ in entries]
+    path = tmp_path_factory.mktemp("takes") / "plain.npz"
+    count = len(entries)
+    np.savez(
+        path,
+        names=np.array([e.clip for e in entries]),
+        spans=np.tile([30, 5, 25], (count, 1)),
+        facts=np.tile(np.array([0, 0.1, 1.0, 0], np.float32), (count, 1)),
+        dofs=np.concatenate(dofs).astype(np.float32),
+        head=np.zeros((30 * count, 3), np.float32),
+        face=np.zeros((30 * count, 52), np.float32),
+    )
+    return path
+
+
+def test_evaluation_has_its_floors_and_its_ceiling(takes: Path, run: Run) -> None:
+    result = run("evaluate", "moe", "--takes", takes, "--json")
+    assert result.code == 0, result.err
+    told = json.loads(result.out)
+    assert list(told["rows"]) == ["real", "prior", "shuffled", "mean pose", "experts", "experts' expectation"]
+    assert told["rows"]["real"]["dtw_hands"] == pytest.approx(0, abs=1e-9)
+    assert told["rows"]["mean pose"]["distance_ratio"] == pytest.approx(0, abs=1e-9)
+    lengths = {
+        round(row["length_ratio"], 6) for name, row in told["rows"].items() if name in ("prior", "experts")
+    }
+    assert len(lengths) == 1
+    assert all(np.isfinite(v) for row in told["rows"].values() for k, v in row.items() if "distance" not in k)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--takes", "none.npz"), "build_takes"),
+        (("--part", "train"), "no part"),
+        (("--variation", "9"), "variation"),
+        (("--weights", "none.safetensors"), "cannot be read"),
+    ],
+)
+def test_a_bad_evaluation_is_refused(takes: Path, run: Run, arguments: tuple[str, str], message: str) -> None:
+    result = run("evaluate", "moe", *(() if "--takes" in arguments else ("--takes", takes)), *arguments)
+    assert result.code == 2 and message in result.err and "Traceback" not in result.err
+
+
+def test_training_from_the_command_line(data: Path, tmp_path: Path, run: Run) -> None:
+    recipe_file = tmp_path / "a.toml"
+    recipe_file.write_text(f'data = "{data}"\nsize = "tiny"\nsteps = 4\nbatch = 4\nevaluate_every = 2\n')
+    plot = tmp_path / "a.png"
+    result = run("train", "moe", "--config", recipe_file, "--output", tmp_path / "run", "--plot", plot)
+    assert result.code == 0, result.err
+    assert plot.stat().st_size > 1000
+    SlpMoe.load(tmp_path / "run" / "best.safetensors")
+
+
+@pytest.mark.parametrize("manner", ["loud", "lively:x", "lively:-1"])
+def test_sign_refuses_an_unknown_manner(run: Run, folder: Path, manner: str) -> None:
+    result = run("sign", "Hello", "-o", folder / "a.mp4", "--manner", manner)
+    assert result.code == 2 and "manner" in result.err
+    assert not list(folder.iterdir())
+
+
+def test_a_manner_needs_the_experts(run: Run, folder: Path) -> None:
+    result = run("sign", "Hello", "-o", folder / "a.mp4", "--motion", "prior", "--manner", "calm")
+    assert result.code == 2 and "moe" in result.err

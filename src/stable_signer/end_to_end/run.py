@@ -116,7 +116,8 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> list[Sign
     lexicon = work / f"rival-lexicon-{mark}"
     if not (lexicon / "index.csv").exists():
         export_lexicon(lexicon, asked)
-    words, glosses = {}, {}
+    words: dict[str, str] = {}
+    glosses: dict[str, str] = {}
     with (lexicon / "index.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             words.setdefault(row["words"], row["glosses"])

@@ -132,8 +132,8 @@ class Composer:
         low, high = max(first - MARGIN, 0), min(last + MARGIN, self.frame_count)
         times = np.arange(low, high) / self.fps
         q, face = self.expressed(*self.prior.at(times), times)
-        q = keep_clear(keep_in_view(q))
         q, face, root = add_nonmanuals(q, face, times, self.plan, self.seed)
+        q = keep_clear(keep_in_view(q))  # last: a head that nods must not meet a hand that touches it
         keep = slice(first - low, last - low)
         motion = Motion(
             rotation.quaternion_to_six(q[keep]).astype(np.float32),

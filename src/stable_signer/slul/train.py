@@ -515,9 +515,20 @@ def _has_bf16() -> bool:
     )
 
 
-def plot_log(log: str | Path, output: str | Path) -> None:
-    """A PNG of the losses and scores over epochs from a `log.jsonl`; StableSignerError when there is no
-    such log."""
+PANELS = (
+    ("losses", ("mle", "sagm", "kl", "contrastive", "lexical")),
+    ("dev scores", ("bleu1", "bleu4", "rouge_l", "wer")),
+)
+
+
+def plot_log(
+    log: str | Path,
+    output: str | Path,
+    panels: Sequence[tuple[str, Sequence[str]]] = PANELS,
+    axis: str = "epoch",
+) -> None:
+    """A PNG of the losses and scores over epochs, or another `axis`, from a `log.jsonl`; StableSignerError
+    when there is no such log. panels: two titles with the names of their curves."""
     from PIL import Image, ImageDraw
 
     try:
@@ -528,19 +539,17 @@ def plot_log(log: str | Path, output: str | Path) -> None:
         ) from error
     picture = Image.new("RGB", (960, 760), "white")
     draw = ImageDraw.Draw(picture)
-    names = ("mle", "sagm", "kl", "contrastive", "lexical")
-    panels = (("losses", names), ("dev scores", ("bleu1", "bleu4", "rouge_l", "wer")))
     colours = ("#0b5fa5", "#c1440e", "#2e7d32", "#7b1fa2", "#6d4c41")
-    last = max((x["epoch"] for x in lines), default=1)
+    last = max((x[axis] for x in lines), default=1)
     for panel, (title, keys) in enumerate(panels):
         left, top, width, height = 70, 40 + panel * 370, 840, 300
         present = [k for k in keys if any(k in x for x in lines)]
         high = max((x[k] for x in lines for k in present if k in x), default=1.0) or 1.0
         draw.rectangle((left, top, left + width, top + height), outline="#888888")
-        draw.text((left, top - 18), f"{title} (0 to {high:.2f}) over {last} epochs", fill="black")
+        draw.text((left, top - 18), f"{title} (0 to {high:.2f}) over {last} {axis}s", fill="black")
         for index, key in enumerate(present):
             points = [
-                (left + width * x["epoch"] / last, top + height * (1 - x[key] / high))
+                (left + width * x[axis] / last, top + height * (1 - x[key] / high))
                 for x in lines
                 if key in x
             ]
