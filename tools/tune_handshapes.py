@@ -26,7 +26,8 @@ from stable_signer.slp_moe import priors
 from stable_signer.slp_moe.notation import reference_body
 
 TABLE = Path(hs.__file__).parents[1] / "weights" / "handshapes.json"
-REACH = 9.0  # degrees: how dearly an angle leaves its description (a standard deviation)
+REACH = 7.0  # degrees: how dearly an angle leaves its description (a standard deviation)
+SURE = -0.3  # log-probability of a name that is sure enough
 SAMPLES, ROUNDS = 48, 60
 
 
@@ -75,22 +76,25 @@ def wishes(reader: HandshapeReader, same: dict[str, str]) -> dict[str, tuple[set
 
 
 def tuned(start: np.ndarray, letters: set[str], codes: set[str], reader: HandshapeReader) -> np.ndarray:
-    """Angles (22,) near `start`, degrees, that the reader names best."""
+    """Angles (22,) near `start`, degrees, that the reader names surely, with the shape's contacts kept."""
+    touch = hs.clearance(start) < 0.001
     looks = {letter: Looks(letter) for letter in sorted(letters) or ["B"]}
     low, high = hs.LIMITS.T
 
     def loss(a: np.ndarray) -> np.ndarray:
-        total = 0.5 * (((a - start) / REACH) ** 2).sum(1) / 6
+        total = 0.5 * (((a - start) / REACH) ** 2).sum(1) / 4
         for letter, look in looks.items():
             seen = views(look(a))
             if letter in letters:
                 score = reader.letters(seen)[:, LETTERS.index(letter)].reshape(5, -1)
                 if letter in "JZ":
                     continue
-                total = total - 4 * score.mean(0) / len(letters)
+                total = total - 4 * np.minimum(score, SURE).mean(0) / len(letters)
             for code in codes:
                 score = reader.read(seen)[:, reader.codes.index(code)].reshape(5, -1)
-                total = total - 4 * score.mean(0) / len(codes) / len(looks)
+                total = total - 4 * np.minimum(score, SURE).mean(0) / len(codes) / len(looks)
+        open_by = np.maximum(hs.clearance(a)[:, touch] - 0.001, 0)
+        total = total + (np.minimum(open_by / 0.001, 6.0) ** 2).sum(1)
         gap = np.minimum(hs.clearance(a) + 0.0012, 0).sum(1) + np.minimum(hs.palm_clearance(a) + 0.0012, 0).sum(1)
         return np.asarray(total - 4000 * gap)
 
