@@ -229,3 +229,14 @@ def test_a_fitted_take_comes_before_a_sketch_from_phonology() -> None:
     assert priors.build(fitted.gloss) is None
     sketch = priors.build_from_phonology(fitted.gloss)
     assert sketch is not None and sketch.approximate
+
+
+def test_letters_stand_in_order_within_the_word_at_every_pace() -> None:
+    word = tuple("JAZZ")
+    seconds = [priors.spelling_seconds(word, pace) for pace in ("learner", "standard", "fluent")]
+    assert seconds[0] > seconds[1] > seconds[2]
+    holds = priors.letter_holds(word, seconds[2])
+    assert [a for a, _ in holds] == sorted(a for a, _ in holds)
+    assert all(a < b <= seconds[2] + 1e-6 for a, b in holds)
+    with pytest.raises(StableSignerError, match="pace"):
+        priors.spelling_seconds(word, "hasty")

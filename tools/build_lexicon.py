@@ -32,7 +32,9 @@ from stable_signer.body.skeleton import forward_kinematics
 from stable_signer.corpora.landmarks import MARGIN, one_or_two, right_dominant
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import lexicon as lx
+from stable_signer.slp_moe import phonology as lex
 from stable_signer.slp_moe.handshapes import handshape, table
+from stable_signer.slp_moe.phonology import shape_name
 
 GLOSSES = Path(lx.__file__).parents[1] / "weights" / "glosses.csv"
 LONGEST = 0.92  # seconds: longer strokes are dictionary-slow and are sped up, at most by QUICKEST
@@ -217,6 +219,108 @@ def wrist_speed(dofs: np.ndarray, fitter: Fitter, two_handed: bool) -> np.ndarra
     return np.asarray(np.max(speeds, axis=0))
 
 
+# Fingers that disagree with the phonology are brought to its handshape (`repair`). Distances are mean angles in
+# radians over the bends, spreads and the thumb at half weight.
+BENDS = np.array([0.5] * 5 + [0.5, 1.0, 1.0, 0.6] * 4)
+AGREES = 0.09  # nearer than this a hand has its handshape already
+TOO_FAR = 0.60  # farther than this the clip shows another variant of the sign: left alone
+OTHERWISE = (0.35, 0.55)  # so too if over 0.35, and another handshape is nearer than 0.55 of it
+OWN = 0.15  # share of the take's own fingers that is left
+
+
+def distance(hand: np.ndarray, shape: np.ndarray) -> float:
+    """Median over frames of how far a hand (T, 21) is from a handshape (21,), radians."""
+    return float(np.median((np.abs(hand - shape) * BENDS).sum(1)) / BENDS.sum())
+
+
+def repair(entry: lx.Entry, known: Phonology, fitter: Fitter) -> tuple[lx.Entry, str]:
+    """The entry with its fingers brought to the handshape that ASL-LEX names; the arms stay the clip's.
+
+    Which hands were changed ('right', 'both', '') or 'variant' where the clip clearly shows another handshape: a
+    right hand of another variant is better than a wrong one. A sign that changes its handshape is brought to the
+    first one at its beginning only.
+    """
+    name = shape_name(known.right)
+    if not known.right or name not in table():
+        return entry, ""
+    wanted, count = fingers(fitter, name), len(entry.dofs)
+    share = np.full(count, 1 - OWN)
+    if known.changes:
+        share = (1 - OWN) * np.clip(1.5 - 3 * np.linspace(0, 1, count), 0, 1)
+    looked = share > 0.5 * share.max()
+    looked &= np.abs(np.linspace(-1, 1, count)) <= 0.6 if not known.changes else True
+    looked[0] |= not looked.any()
+    dofs = entry.dofs.copy()
+    changed = []
+    for side in range(1 + (entry.two_handed and known.left == known.right)):
+        hand = dofs[:, side, lx.ARM :]
+        away = distance(hand[looked], wanted)
+        others = [fingers(fitter, shape_name(c)) for c in library()]
+        nearest = min(distance(hand[looked], o) for o in others)
+        if away < AGREES:
+            continue
+        if away > TOO_FAR or (away > OTHERWISE[0] and nearest < OTHERWISE[1] * away):
+            if side == 0:
+                return entry, "variant"
+            continue
+        dofs[:, side, lx.ARM :] = hand + share[:, None] * (wanted - hand)
+        changed.append(side)
+    if not changed:
+        return entry, ""
+    return replace(entry, dofs=dofs), "both" if len(changed) == 2 else "right" if changed == [0] else "left"
+
+
+@lru_cache(maxsize=1)
+def library() -> tuple[str, ...]:
+    """Every handshape that ASL-LEX names."""
+    return tuple(sorted({row.handshape for row in lex.phonology().values() if shape_name(row.handshape) in table()}))
+
+
+def stored(path: Path, fitter: Fitter) -> list[lx.Entry]:
+    """The entries of a lexicon file as they are, for steps that need no new fit."""
+    t, clips = lx.read(path)
+    index, out, start, left = fitter.body.face_index, [], 0, 0
+    for i, clip in enumerate(clips):
+        n = int(t["frames"][i])
+        rows, two = slice(start, start + n), bool(t["two_handed"][i])
+        dofs = np.tile(fit.REST_DOFS, (n, 2, 1)).astype(float)
+        dofs[:, 0] = lx._expand(t["arm_right"][rows], t["hand_right"][rows], fitter.limb)
+        if two:
+            other = slice(left, left + n)
+            dofs[:, 1] = lx._expand(t["arm_left"][other], t["hand_left"][other], fitter.limb)
+            left += n
+        face = np.zeros((n, 52))
+        for k, actions in enumerate(lx.FACE_CHANNELS.values()):
+            face[:, index[actions[0]]] = t["face"][rows, k] / 255
+        head = t["head"][rows].astype(float) / 127 * lx.HEAD_RANGE
+        out.append(lx.Entry(clip, dofs, head, face, two, bool(t["approximate"][i]), float(t["error"][i]),
+                            float(t["tracked"][i])))
+        start += n
+    return out
+
+
+def repair_stored(data: Path, source: Path, out: Path, report_at: Path | None, fitter: Fitter) -> None:
+    """Repair a file made without the repair, and mark in the list of signs what was changed."""
+    marks, entries = {}, []
+    for entry in stored(source, fitter):
+        known = phonology(data).get(entry.clip)
+        mended, mark = repair(entry, known, fitter) if known else (entry, "")
+        entries.append(mended)
+        marks[entry.clip] = mark
+    lx.write(out, entries, fitter.limb)
+    if report_at:
+        with report_at.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        part = report_at.with_suffix(".part")
+        with part.open("w", encoding="utf-8", newline="") as file:
+            names = [n for n in rows[0] if n != "repaired"] + ["repaired"]
+            table_out = csv.DictWriter(file, names, lineterminator="\n")
+            table_out.writeheader()
+            table_out.writerows({**row, "repaired": marks.get(row["clip"], "")} for row in rows)
+        part.replace(report_at)
+    print({m: list(marks.values()).count(m) for m in sorted(set(marks.values()))})
+
+
 def wanted_clips() -> list[str]:
     """The clips that glosses.csv names, each once, in its order."""
     with GLOSSES.open(encoding="utf-8") as file:
@@ -274,15 +378,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=None, help="clip names, for trying out")
     parser.add_argument("--out", type=Path, default=GLOSSES.with_name("lexicon.safetensors"))
     parser.add_argument("--report", type=Path, default=None, help="also list every sign's quality, CSV")
+    parser.add_argument("--repair", type=Path, default=None, help="only repair the handshapes of this file")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     fitter = default_fitter()
+    if options.repair:
+        repair_stored(options.data, options.repair, options.out, options.report, fitter)
+        return 0
     fits = load_fits(options.data, options.cache, options.only or wanted_clips(), fitter)
     entries = []
     for one in fits:
         dofs, head, face = retime(one, fitter)
-        entries.append(lx.Entry(
-            one.name, dofs, head, face, one.two_handed, bool(doubt(one)), one.error, one.tracked))
+        entry = lx.Entry(one.name, dofs, head, face, one.two_handed, bool(doubt(one)), one.error, one.tracked)
+        known = phonology(options.data).get(one.name)
+        entries.append(repair(entry, known, fitter)[0] if known else entry)
     lx.write(options.out, entries, fitter.limb)
     if options.report:
         list_signs(fits, entries, options.report)

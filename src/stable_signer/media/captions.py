@@ -53,7 +53,7 @@ def _vtt(cues: Iterable[tuple[float, float, str]]) -> str:
 def _readable(text: str) -> str:
     """The text without the author's marks: [[fs:Ana]] reads Ana, [[BOOK]] reads BOOK, [[pause 1]] nothing."""
     text = re.sub(r"\[\[\s*pause\b[^\]]*\]\]", " ", text)
-    return re.sub(r"\[\[\s*(?:fs:)?\s*(.*?)\s*\]\]", r"\1", text)
+    return re.sub(r"\[\[\s*(?:fs(?:-\w+)?:)?\s*(.*?)\s*\]\]", r"\1", text)
 
 
 def _escaped(text: str) -> str:

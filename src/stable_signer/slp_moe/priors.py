@@ -37,16 +37,19 @@ from stable_signer.slp_moe.notation import (
 )
 from stable_signer.slp_moe.phonology import phonology, sign_from_phonology
 from stable_signer.slul.glosses import Glossary
+from stable_signer.slul.plan import SPELLING_PACES
 
 __all__ = [
     "Built",
     "build",
     "glosses",
     "handshape",
+    "letter_holds",
     "mirror",
     "relaxed_fingers",
     "rest_pose",
     "spell",
+    "spelling_seconds",
     "table",
 ]
 
@@ -196,7 +199,8 @@ TRACED = {  # letters that move: keys after `shape`
     ),
 }
 TRACED_UNITS = 2.2  # a traced letter takes so many times as long
-LETTER_SECONDS = 0.24  # a letter for learners; fluent signers need half of it
+PACES = SPELLING_PACES
+LETTER_SECONDS = PACES["standard"]
 LAST_HOLD = 0.20  # the last letter is held so much longer
 WAY = 0.58  # share of a letter's time that the way to it takes
 SLIDE = 0.042  # metres that a doubled letter slides to the side
@@ -222,13 +226,55 @@ def parse_keys(shape: str, rows: tuple[str, ...]) -> list[Key]:
 def spell(parts: tuple[str, ...], duration: float | None = None, fps: float = FPS) -> Built:
     """A fingerspelled word, the ways between letters included.
 
-    parts: letters or digits. duration: seconds of the whole; by default 0.24 s a letter, as for learners,
-    and the last one held. A doubled letter slides to the side, J and Z are traced, the hand drifts outwards
+    parts: letters or digits. duration: seconds of the whole; by default `spelling_seconds(parts)`, with the
+    last letter held. A doubled letter slides to the side, J and Z are traced, the hand drifts outwards
     a little. Raises StableSignerError for an empty word or a sign that is not in the alphabet.
     """
+    row, _ = _spelling_keys(parts)
+    length = spelling_seconds(parts) if duration is None else duration
+    progress = np.linspace(0, 1, max(2, round(length * fps) + 1))
+    return _built(hand_track(tuple(row), 1, progress), None, False, "alphabet", fps)
+
+
+def spelling_seconds(parts: tuple[str, ...], pace: str = "standard") -> float:
+    """How long a word takes at one of PACES ('learner', 'standard', 'fluent'), its last hold included.
+
+    Raises StableSignerError for an unknown pace.
+    """
+    if pace not in PACES:
+        raise StableSignerError(f"there is no pace {pace!r} of spelling: use {', '.join(PACES)}")
+    row, _ = _spelling_keys(parts)
+    units = sum(k.way + k.hold for k in row) - row[0].way
+    return units * PACES[pace]
+
+
+def letter_holds(parts: tuple[str, ...], duration: float | None = None) -> tuple[tuple[float, float], ...]:
+    """When each letter of `spell(parts, duration)` stands: (from, to) in seconds, one pair a letter.
+
+    For J and Z it is from where the trace begins to where it ends.
+    """
+    row, owners = _spelling_keys(parts)
+    marks, at = [], 0.0
+    for i, key in enumerate(row):
+        at += key.way if i else 0.0
+        marks.append((at, at + key.hold))
+        at += key.hold
+    scale = (spelling_seconds(parts) if duration is None else duration) / at
+    return tuple(
+        (
+            scale * min(m[0] for m, o in zip(marks, owners, strict=True) if o == n),
+            scale * max(m[1] for m, o in zip(marks, owners, strict=True) if o == n),
+        )
+        for n in range(len(parts))
+    )
+
+
+def _spelling_keys(parts: tuple[str, ...]) -> tuple[list[Key], list[int]]:
+    """The keys of a spelled word, in units of a letter's time, and which letter each belongs to."""
     if not parts:
         raise StableSignerError("there is nothing to spell: give at least one letter")
     row: list[Key] = []
+    owners: list[int] = []
     shift = np.zeros(3)
     previous = ""
     for n, letter in enumerate(parts):
@@ -249,12 +295,10 @@ def spell(parts: tuple[str, ...], duration: float | None = None, fps: float = FP
                     hold=(1 - WAY) * (0.5 if len(keys) > 1 else 1.0),
                 )
             )
+            owners.append(n)
         previous = letter.upper()
     row[-1] = replace(row[-1], hold=row[-1].hold + LAST_HOLD / LETTER_SECONDS)
-    units = sum(k.way + k.hold for k in row) - row[0].way
-    length = units * LETTER_SECONDS if duration is None else duration
-    progress = np.linspace(0, 1, max(2, round(length * fps) + 1))
-    return _built(hand_track(tuple(row), 1, progress), None, False, "alphabet", fps)
+    return row, owners
 
 
 # --- signs

@@ -9,6 +9,7 @@ sentence.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -60,7 +61,7 @@ def schedule(draft: Draft, lexicon: Lexicon, speed: float = 1.0) -> Plan:
     if not SPEEDS[0] <= speed <= SPEEDS[1]:
         raise StableSignerError(f"speed {speed:g} is not possible: choose {SPEEDS[0]:g} to {SPEEDS[1]:g}")
     clock = _Clock(lexicon, speed)
-    signs: list[Sign] = [clock.place(sign) for sign in draft.signs]
+    signs: list[Sign] = [clock.place(sign, length=_asked(sign) / speed) for sign in draft.signs]
     sentences: list[Sentence] = []
     first = 0
     for text, count in draft.sentences:
@@ -84,6 +85,12 @@ def schedule(draft: Draft, lexicon: Lexicon, speed: float = 1.0) -> Plan:
         notes=draft.notes,
         dropped=draft.dropped,
     )
+
+
+def _asked(sign: Sign) -> float:
+    """Seconds that a draft asks for: a spelled word's `end` is its length, as a pause's is; 0 if it does
+    not."""
+    return sign.end - sign.start if sign.kind == "fingerspelled" else 0.0
 
 
 def relax(plan: Plan, lexicon: Lexicon) -> Plan:
@@ -209,8 +216,23 @@ def _layout(sign: Sign, lexicon: Lexicon) -> tuple[list[Stroke], float]:
     if sign.kind == "fingerspelled":
         spelled = lexicon.spelled(sign.parts)
         return [Stroke(spelled, 0.0, spelled.duration)], spelled.duration
-    prototypes = [lexicon.prototype(part) for part in (sign.parts or (sign.gloss,))]
-    return _in_a_row(prototypes)
+    parts = sign.parts or (sign.gloss,)
+    if sign.kind == "number":
+        return _in_a_row(_counted(parts, lexicon))
+    return _in_a_row([lexicon.prototype(part) for part in parts])
+
+
+def _counted(parts: Sequence[str], lexicon: Lexicon) -> list[Prototype]:
+    """The prototypes of a number: digits that follow one another are signed in one go, palm out, as in a
+    spelled word (47, the groups of a telephone number); everything else is a sign of its own."""
+    out = []
+    for single, group in itertools.groupby(parts, key=lambda part: len(part) == 1 and part.isdigit()):
+        run = tuple(group)
+        if single and len(run) > 1:
+            out.append(lexicon.spelled(run))
+        else:
+            out += [lexicon.prototype(part) for part in run]
+    return out
 
 
 def _in_a_row(prototypes: Sequence[Prototype]) -> tuple[list[Stroke], float]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from stable_signer.errors import StableSignerError
 from stable_signer.slul.glosses import Entry, Glossary
-from stable_signer.slul.plan import Sign
+from stable_signer.slul.plan import SPELLING_PACES, Sign
 from stable_signer.slul.tokens import letters
 
 LONGEST_PAUSE = 10.0
+SPELLED_HOLD = 0.2  # seconds that the last letter is held longer
 PREDICATES = frozenset({"VERB", "BE", "MODAL", "DO", "PERFECT"})
 
 
@@ -36,10 +37,14 @@ class Item:
         return self.signs[0].gloss if self.signs else ""
 
 
-def spell(text: str) -> Sign:
-    """A word spelled: Sign(gloss "fs-MARIA", parts M A R I A). The text must have letters or digits."""
+def spell(text: str, pace: str = "") -> Sign:
+    """A word spelled: Sign(gloss "fs-MARIA", parts M A R I A). The text must have letters or digits.
+
+    pace: one of SPELLING_PACES asks for a length, which the sign's `end` then holds until it is scheduled.
+    """
     spelled = letters(text)
-    return Sign(f"fs-{spelled}", "fingerspelled", source="alphabet", text=text, parts=tuple(spelled))
+    end = SPELLING_PACES[pace] * len(spelled) + SPELLED_HOLD if pace else 0.0
+    return Sign(f"fs-{spelled}", "fingerspelled", end=end, source="alphabet", text=text, parts=tuple(spelled))
 
 
 def entry_sign(glossary: Glossary, entry: Entry, text: str) -> Sign:
@@ -62,17 +67,25 @@ def number_sign(glossary: Glossary, label: str, glosses: Sequence[str], text: st
 
 
 def override(glossary: Glossary, text: str) -> list[Sign]:
-    """The signs of an author's override: [[GLOSS GLOSS]], [[fs:Ana]] or [[pause 0.5]], brackets included."""
+    """The signs of an author's override: [[GLOSS GLOSS]], [[fs:Ana]] or [[pause 0.5]], brackets included.
+
+    [[fs-learner:Ana]] and [[fs-fluent:Ana]] spell slowly and fast (SPELLING_PACES).
+    """
     inner = text[2:-2].strip()
     if not inner:
         raise StableSignerError("the override [[]] is empty: write [[GLOSS]], [[fs:Name]] or [[pause 0.5]]")
-    if inner.lower().startswith("fs:"):
-        words = inner[3:].split()
+    if paced := re.match(r"(?i)fs(?:-(\w+))?:", inner):
+        pace = (paced[1] or "").lower()
+        if pace and pace not in SPELLING_PACES:
+            raise StableSignerError(
+                f"the override {text} asks for an unknown pace: write [[fs-learner:Ana]] or [[fs-fluent:Ana]]"
+            )
+        words = inner[paced.end() :].split()
         if not words or not all(letters(w) for w in words):
             raise StableSignerError(
                 f"the override {text} has nothing to spell: write letters after fs:, as in [[fs:Ana]]"
             )
-        return [spell(w) for w in words]
+        return [spell(w, pace) for w in words]
     if re.match(r"(?i)pause\b(?!-)", inner):
         length = re.fullmatch(r"(?i)pause\s+(\d{1,4}(?:\.\d{1,4})?|\.\d{1,4})\s*s?", inner)
         if not length or not 0 <= float(length[1]) <= LONGEST_PAUSE:

@@ -18,6 +18,7 @@ from stable_signer.errors import StableSignerError
 
 VERSION = 1
 SPEEDS = (0.25, 3.0)  # slowest and fastest pace of signing; 1 is the default
+SPELLING_PACES = {"learner": 0.40, "standard": 0.24, "fluent": 0.16}  # seconds a letter
 LONGEST_PLAN = 3600.0  # seconds: beyond this a plan is surely a mistake
 LANGUAGES = {"ase": "American Sign Language", "gsg": "German Sign Language"}
 KINDS = ("lexical", "fingerspelled", "number", "index", "classifier", "pause")
@@ -88,7 +89,8 @@ class Span:
 class Draft:
     """An understanding without times: what a planner (rules or SLUL) hands to the scheduler.
 
-    `signs` carry no times, except that a pause's `end` is its length in seconds. `sentences` holds, for each
+    `signs` carry no times, except that the `end` of a pause is its length in seconds, and that of a spelled
+    word, where it is not 0, the length asked for at speed 1. `sentences` holds, for each
     sentence, its text and how many of the signs (in order) belong to it. The other fields are those of Plan.
     """
 
