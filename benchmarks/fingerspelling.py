@@ -2,12 +2,12 @@
 
     python benchmarks/fingerspelling.py [--data DIR] [--pace standard] [--json fingerspelling.json]
 
-Every word of `coverage500.txt` that is one word, and names (NAMES), is spelled (`priors.spell`) at 25 frames a
-second. In the frames of a letter's hold the reader (metrics/handshape.py) must name that letter; J and Z must show
-their handshape when the trace begins, and the fingertip must draw the letter. A word counts when all its letters do.
-Floors: the labels shuffled, and every letter shown as the mean of all hands. Ceiling, with --data (the folder of
-asl_alphabet_cc0.npz and wlasl_holistic.npz): the same network trained on one real signer, read on others' letters,
-and on every fifth hand of the same signer.
+Every word of `coverage500.txt` that is one word, and names (NAMES), is spelled (`priors.spell`) at 25
+frames a second. In the frames of a letter's hold the reader (metrics/handshape.py) must name that letter; J
+and Z must show their handshape when the trace begins, and the fingertip must draw the letter. A word counts
+when all its letters do. Floors: the labels shuffled, and always guessing the letter that is read most.
+Ceiling, with --data (the folder of asl_alphabet_cc0.npz and wlasl_holistic.npz): the same network trained
+on one real signer, read on others' letters, and on every fifth hand of the same signer.
 """
 
 from __future__ import annotations
@@ -31,14 +31,103 @@ from stable_signer.metrics.handshape import (
 )
 from stable_signer.slp_moe import priors
 
-NAMES = """
-    maria jane zoe zack jazz buzz pizza puzzle anna emma hannah bobby jenny terry sally willy jeff matt scott
-    quentin xavier roxy max felix kevin vicky wyatt yvonne george gregory hugh phoebe ursula oscar ulrich
-    thomas timothy edith daniel fred nina monica norman samantha tessa steven rupert barbara kyle blake quincy
-    london berlin paris tokyo texas ohio iowa kansas mexico brazil egypt japan quebec zurich geneva oxford
-    netflix google amazon pepsi lexus mazda honda toyota subaru ikea lego fedex kodak sony bmw hbo
-    aardvark bookkeeper coffee mississippi tennessee committee balloon vacuum hollywood quartz jigsaw zigzag
-""".split()
+NAMES = [
+    "maria",
+    "jane",
+    "zoe",
+    "zack",
+    "jazz",
+    "buzz",
+    "pizza",
+    "puzzle",
+    "anna",
+    "emma",
+    "hannah",
+    "bobby",
+    "jenny",
+    "terry",
+    "sally",
+    "willy",
+    "jeff",
+    "matt",
+    "scott",
+    "quentin",
+    "xavier",
+    "roxy",
+    "max",
+    "felix",
+    "kevin",
+    "vicky",
+    "wyatt",
+    "yvonne",
+    "george",
+    "gregory",
+    "hugh",
+    "phoebe",
+    "ursula",
+    "oscar",
+    "ulrich",
+    "thomas",
+    "timothy",
+    "edith",
+    "daniel",
+    "fred",
+    "nina",
+    "monica",
+    "norman",
+    "samantha",
+    "tessa",
+    "steven",
+    "rupert",
+    "barbara",
+    "kyle",
+    "blake",
+    "quincy",
+    "london",
+    "berlin",
+    "paris",
+    "tokyo",
+    "texas",
+    "ohio",
+    "iowa",
+    "kansas",
+    "mexico",
+    "brazil",
+    "egypt",
+    "japan",
+    "quebec",
+    "zurich",
+    "geneva",
+    "oxford",
+    "netflix",
+    "google",
+    "amazon",
+    "pepsi",
+    "lexus",
+    "mazda",
+    "honda",
+    "toyota",
+    "subaru",
+    "ikea",
+    "lego",
+    "fedex",
+    "kodak",
+    "sony",
+    "bmw",
+    "hbo",
+    "aardvark",
+    "bookkeeper",
+    "coffee",
+    "mississippi",
+    "tennessee",
+    "committee",
+    "balloon",
+    "vacuum",
+    "hollywood",
+    "quartz",
+    "jigsaw",
+    "zigzag",
+]
 SHAPE_OF = {"J": "i", "Z": "1"}
 
 
@@ -68,7 +157,9 @@ def read_word(reader: HandshapeReader, word: str, seconds: float | None) -> list
     """What the reader makes of each letter of a word ('-' for a J or Z that is not drawn)."""
     built = priors.spell(tuple(word), seconds)
     frames = len(built.rotations)
-    motion = Motion(built.rotations, np.zeros((frames, 52), np.float32), np.zeros((frames, 3), np.float32), built.fps)
+    motion = Motion(
+        built.rotations, np.zeros((frames, 52), np.float32), np.zeros((frames, 3), np.float32), built.fps
+    )
     points = hand_points(motion)
     letters, shapes = reader.letters(points), reader.read(points)
     out = []
@@ -79,7 +170,9 @@ def read_word(reader: HandshapeReader, word: str, seconds: float | None) -> list
             tip = points[a : b + 1, 20 if letter == "J" else 8]
             out.append(letter if shape == SHAPE_OF[letter] and drawn(tip, letter) else "-")
             continue
-        rows = [t for t in range(a, b + 1) if first <= t / built.fps <= last] or [round((first + last) / 2 * built.fps)]
+        rows = [t for t in range(a, b + 1) if first <= t / built.fps <= last] or [
+            round((first + last) / 2 * built.fps)
+        ]
         scores = letters[[min(t, frames - 1) for t in rows]].mean(0)
         # a still hand is never J nor Z: those are read from the movement
         order = [LETTERS[k] for k in np.argsort(-scores) if LETTERS[k] not in SHAPE_OF]
@@ -99,7 +192,9 @@ def ceiling(data: Path) -> dict[str, float]:
     groups = sorted(set(filmed.groups))
     scores = net(features(filmed.points))
     owner = np.array(filmed.groups)
-    other = _share(np.stack([scores[owner == g].mean(0) for g in groups]), net.classes, [g[-1] for g in groups])
+    other = _share(
+        np.stack([scores[owner == g].mean(0) for g in groups]), net.classes, [g[-1] for g in groups]
+    )
     return {"real hands, same signer": same, "real hands, other signers": other}
 
 
@@ -115,7 +210,9 @@ def _share(scores: np.ndarray, classes: tuple[str, ...], labels: object) -> floa
 
 def main() -> None:
     """Print the table; write the JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="also measure the ceiling on real hands")
     parser.add_argument("--pace", choices=tuple(priors.PACES), default="standard")
     parser.add_argument("--json", type=Path, help="write the result there")

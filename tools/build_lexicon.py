@@ -109,8 +109,10 @@ def phonology(data: Path) -> dict[str, Phonology]:
             right, left = sign["Handshape.2.0"], sign["NonDominantHandshape.2.0"]
             out[row["clip"]] = Phonology(
                 touches=place if sign["Contact.2.0"] == "1" else "",
-                right=right, left=right if left == "DominanceViolation" else left,
-                changes=sign["FlexionChange.2.0"] != "0" or sign["SpreadChange.2.0"] == "1")
+                right=right,
+                left=right if left == "DominanceViolation" else left,
+                changes=sign["FlexionChange.2.0"] != "0" or sign["SpreadChange.2.0"] == "1",
+            )
     return out
 
 
@@ -141,10 +143,19 @@ def fit_clips(data: Path, clips: Iterable[str], fitter: Fitter) -> list[Fit]:
         active = r.raised.any(0)
         errors = r.side_errors[inner][:, active]
         found = r.tracked[inner][:, active]
-        out.append(Fit(
-            name=name, dofs=r.dofs[inner], head=r.head[inner], face=r.face[inner],
-            two_handed=bool(active.all()), error=float(np.nanmedian(errors)) if np.isfinite(errors).any() else
-            9.0, tracked=float(found.mean()) if found.size else 0.0, mirrored=flip, stroke=(s.start, s.stop)))
+        out.append(
+            Fit(
+                name=name,
+                dofs=r.dofs[inner],
+                head=r.head[inner],
+                face=r.face[inner],
+                two_handed=bool(active.all()),
+                error=float(np.nanmedian(errors)) if np.isfinite(errors).any() else 9.0,
+                tracked=float(found.mean()) if found.size else 0.0,
+                mirrored=flip,
+                stroke=(s.start, s.stop),
+            )
+        )
     return out
 
 
@@ -214,12 +225,13 @@ def wrist_speed(dofs: np.ndarray, fitter: Fitter, two_handed: bool) -> np.ndarra
     for s in range(2 if two_handed else 1):
         points, _, _, _ = fitter.limb.pose(torch.from_numpy(dofs[:, s]).float())
         wrist = points[:, 2].numpy()
-        speeds.append(np.linalg.norm(np.gradient(wrist, axis=0), axis=1) * 25 if len(wrist) > 1 else
-        np.zeros(1))
+        speeds.append(
+            np.linalg.norm(np.gradient(wrist, axis=0), axis=1) * 25 if len(wrist) > 1 else np.zeros(1)
+        )
     return np.asarray(np.max(speeds, axis=0))
 
 
-# Fingers that disagree with the phonology are brought to its handshape (`repair`). Distances are mean angles in
+# Fingers that disagree with the phonology are brought to its handshape (`repair`). Distances are mean angles in  # noqa: E501
 # radians over the bends, spreads and the thumb at half weight.
 BENDS = np.array([0.5] * 5 + [0.5, 1.0, 1.0, 0.6] * 4)
 AGREES = 0.09  # nearer than this a hand has its handshape already
@@ -236,8 +248,8 @@ def distance(hand: np.ndarray, shape: np.ndarray) -> float:
 def repair(entry: lx.Entry, known: Phonology, fitter: Fitter) -> tuple[lx.Entry, str]:
     """The entry with its fingers brought to the handshape that ASL-LEX names; the arms stay the clip's.
 
-    Which hands were changed ('right', 'both', '') or 'variant' where the clip clearly shows another handshape: a
-    right hand of another variant is better than a wrong one. A sign that changes its handshape is brought to the
+    Which hands were changed ('right', 'both', '') or 'variant' where the clip clearly shows another handshape: a  # noqa: E501
+    right hand of another variant is better than a wrong one. A sign that changes its handshape is brought to the  # noqa: E501
     first one at its beginning only.
     """
     name = shape_name(known.right)
@@ -273,7 +285,9 @@ def repair(entry: lx.Entry, known: Phonology, fitter: Fitter) -> tuple[lx.Entry,
 @lru_cache(maxsize=1)
 def library() -> tuple[str, ...]:
     """Every handshape that ASL-LEX names."""
-    return tuple(sorted({row.handshape for row in lex.phonology().values() if shape_name(row.handshape) in table()}))
+    return tuple(
+        sorted({row.handshape for row in lex.phonology().values() if shape_name(row.handshape) in table()})
+    )
 
 
 def stored(path: Path, fitter: Fitter) -> list[lx.Entry]:
@@ -293,8 +307,18 @@ def stored(path: Path, fitter: Fitter) -> list[lx.Entry]:
         for k, actions in enumerate(lx.FACE_CHANNELS.values()):
             face[:, index[actions[0]]] = t["face"][rows, k] / 255
         head = t["head"][rows].astype(float) / 127 * lx.HEAD_RANGE
-        out.append(lx.Entry(clip, dofs, head, face, two, bool(t["approximate"][i]), float(t["error"][i]),
-                            float(t["tracked"][i])))
+        out.append(
+            lx.Entry(
+                clip,
+                dofs,
+                head,
+                face,
+                two,
+                bool(t["approximate"][i]),
+                float(t["error"][i]),
+                float(t["tracked"][i]),
+            )
+        )
         start += n
     return out
 
@@ -352,9 +376,13 @@ def load_fits(data: Path, cache: Path, clips: Sequence[str], fitter: Fitter) -> 
 def _write(file: Path, fits: list[Fit]) -> None:
     facts = [[f.name, f.two_handed, f.error, f.tracked, f.mirrored, *f.stroke, len(f.dofs)] for f in fits]
     part = file.with_name(f"part-{file.name}")
-    np.savez(part, facts=np.array(json.dumps(facts)), dofs=np.concatenate([f.dofs for f in
-    fits]).astype(np.float32),
-             head=np.concatenate([f.head for f in fits]), face=np.concatenate([f.face for f in fits]))
+    np.savez(
+        part,
+        facts=np.array(json.dumps(facts)),
+        dofs=np.concatenate([f.dofs for f in fits]).astype(np.float32),
+        head=np.concatenate([f.head for f in fits]),
+        face=np.concatenate([f.face for f in fits]),
+    )
     part.rename(file)
 
 
@@ -372,7 +400,8 @@ def _read(file: Path) -> list[Fit]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit, judge and write."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/lexicon"))
     parser.add_argument("--only", nargs="*", default=None, help="clip names, for trying out")
@@ -415,8 +444,17 @@ def list_signs(fits: Sequence[Fit], entries: Sequence[lx.Entry], path: Path) -> 
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["clip", "seconds", "hands", "error_palms", "tracked", "mirrored", "approximate"])
         for one, entry in zip(fits, entries):
-            out.writerow([one.name, f"{len(entry.dofs) / 25:.2f}", 1 + one.two_handed, f"{one.error:.3f}",
-                          f"{one.tracked:.2f}", int(one.mirrored), doubt(one)])
+            out.writerow(
+                [
+                    one.name,
+                    f"{len(entry.dofs) / 25:.2f}",
+                    1 + one.two_handed,
+                    f"{one.error:.3f}",
+                    f"{one.tracked:.2f}",
+                    int(one.mirrored),
+                    doubt(one),
+                ]
+            )
     part.replace(path)
 
 

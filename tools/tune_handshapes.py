@@ -2,10 +2,11 @@
 
     python tools/tune_handshapes.py --reader runs/tuner.safetensors [SHAPE ...]
 
-`fit_handshapes.py` makes each shape from a description; a description can be right and still unlike how hands hold
-the shape. Here every shape that has a class in the reader (metrics/handshape.py, trained on real hands only) is moved
-within a few degrees until the reader names it surely, with every finger clear of the others and the palm. Use a
-reader of another seed than the shipped one, so that the shipped one can judge what came out. Deterministic.
+`fit_handshapes.py` makes each shape from a description; a description can be right and still unlike how
+hands hold the shape. Here every shape that has a class in the reader (metrics/handshape.py, trained on real
+hands only) is moved within a few degrees until the reader names it surely, with every finger clear of the
+others and the palm. Use a reader of another seed than the shipped one, so that the shipped one can judge
+what came out. Deterministic.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ def tuned(start: np.ndarray, letters: set[str], codes: set[str], reader: Handsha
                 total = total - 4 * np.minimum(score, SURE).mean(0) / len(codes) / len(looks)
         open_by = np.maximum(hs.clearance(a)[:, touch] - 0.001, 0)
         total = total + (np.minimum(open_by / 0.001, 6.0) ** 2).sum(1)
-        gap = np.minimum(hs.clearance(a) + 0.0012, 0).sum(1) + np.minimum(hs.palm_clearance(a) + 0.0012, 0).sum(1)
+        gap = np.minimum(hs.clearance(a) + 0.0012, 0).sum(1) + np.minimum(
+            hs.palm_clearance(a) + 0.0012, 0
+        ).sum(1)
         return np.asarray(total - 4000 * gap)
 
     rng = np.random.default_rng(0)
@@ -112,7 +115,9 @@ def tuned(start: np.ndarray, letters: set[str], codes: set[str], reader: Handsha
 
 def main() -> None:
     """Tune the shapes named, or all that the reader knows, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("shapes", nargs="*")
     parser.add_argument("--reader", type=Path, required=True)
     options = parser.parse_args()
