@@ -139,7 +139,7 @@ def words() -> list[str]:
 
 
 def drawn(tip: np.ndarray, letter: str) -> bool:
-    """Does the fingertip (T, 3), metres, draw J (down, then hooked to the other side) or Z (three strokes)."""
+    """Does the fingertip (T, 3), metres, draw J (down, then a hook to the other side) or Z (3 strokes)."""
     across, up = tip[:, 0], tip[:, 2]  # the right hand's other side is at positive x
     if letter == "J":
         lowest = int(up.argmin())

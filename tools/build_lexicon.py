@@ -248,8 +248,9 @@ def distance(hand: np.ndarray, shape: np.ndarray) -> float:
 def repair(entry: lx.Entry, known: Phonology, fitter: Fitter) -> tuple[lx.Entry, str]:
     """The entry with its fingers brought to the handshape that ASL-LEX names; the arms stay the clip's.
 
-    Which hands were changed ('right', 'both', '') or 'variant' where the clip clearly shows another handshape: a  # noqa: E501
-    right hand of another variant is better than a wrong one. A sign that changes its handshape is brought to the  # noqa: E501
+    Which hands were changed ('right', 'both', '') or 'variant' where the clip clearly shows another
+    handshape: a right hand of another variant is better than a wrong one. A sign that changes its handshape
+    is brought to the
     first one at its beginning only.
     """
     name = shape_name(known.right)
