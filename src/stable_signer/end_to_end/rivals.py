@@ -1,7 +1,7 @@
 """The rival, spoken-to-signed, in an environment of its own, given our lexicon in its own form.
 
-It looks words up, and their lemmas, in an index with a line a word; so that is what it gets: every sign of our
-lexicon that one of its tokens may ask for, as `.pose` files of MediaPipe Holistic's points (without the
+It looks words up, and their lemmas, in an index with a line a word; so that is what it gets: every sign of
+our lexicon that one of its tokens may ask for, as `.pose` files of MediaPipe Holistic's points (without the
 component that carries our exact motion, which is ours alone). Words it does not find it spells with the
 alphabet that it ships.
 """
@@ -59,7 +59,7 @@ class SpokenToSigned:
         )  # fmt: skip
         if found.returncode:
             raise StableSignerError(
-                f"{environment} has no spoken-to-signed: {environment}/bin/pip install spoken-to-signed=={VERSION}"
+                f"{environment} has no spoken-to-signed: give it spoken-to-signed=={VERSION} with its pip"
             )
         self.version = found.stdout.strip()
 
