@@ -59,8 +59,7 @@ class SpokenToSigned:
         )  # fmt: skip
         if found.returncode:
             raise StableSignerError(
-                f"{environment} has no spoken-to-signed: "
-                f"{environment}/bin/pip install spoken-to-signed=={VERSION}"
+                f"{environment} has no spoken-to-signed: give it spoken-to-signed=={VERSION} with its pip"
             )
         self.version = found.stdout.strip()
 

@@ -293,16 +293,18 @@ def evaluate(
         raise StableSignerError(
             "the judge knows none of the references' glosses: see Recogniser.lexicon_glosses"
         )
-    made: dict[str, list[Signed]] = {}
+    made: dict[tuple[str, str], Signed] = {}
 
     def maker(system: str) -> Callable[[list[str]], list[Signed]]:
         def make(texts: list[str]) -> list[Signed]:
-            if system == "spoken-to-signed":
+            new = [t for t in texts if (system, t) not in made]
+            if new and system == "spoken-to-signed":
                 assert environment is not None
-                made[system] = sign_rival(texts, environment, work)
+                signed = sign_rival(new, environment, work)
             else:
-                made[system] = sign_ours(texts, "rules" if system == "ours-rules" else "slul")
-            return made[system]
+                signed = sign_ours(new, "rules" if system == "ours-rules" else "slul") if new else []
+            made.update({(system, t): m for t, m in zip(new, signed, strict=True)})
+            return [made[system, t] for t in texts]
 
         return make
 
