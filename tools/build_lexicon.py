@@ -231,7 +231,7 @@ def wrist_speed(dofs: np.ndarray, fitter: Fitter, two_handed: bool) -> np.ndarra
     return np.asarray(np.max(speeds, axis=0))
 
 
-# Fingers that disagree with the phonology are brought to its handshape (`repair`). Distances are mean angles in
+# Fingers that disagree with the phonology are brought to its handshape (`repair`). Distances: mean angles,
 # radians over the bends, spreads and the thumb at half weight.
 BENDS = np.array([0.5] * 5 + [0.5, 1.0, 1.0, 0.6] * 4)
 AGREES = 0.09  # nearer than this a hand has its handshape already

@@ -57,7 +57,7 @@ def train_recogniser(
     out: Annotated[Path, typer.Option(help="The weights to write, .safetensors.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
     steps: Annotated[int, typer.Option(help="Batches to train on.", min=1)] = 2000,
-    members: Annotated[int, typer.Option(help="Networks, differing in their seed.", min=1, max=8)] = 2,
+    members: Annotated[int, typer.Option(help="Networks, differing in their seed.", min=1, max=8)] = 1,
 ) -> None:
     """Train the recogniser of isolated signs on real takes; prints its held-out figures as JSON."""
     from stable_signer.corpora import recogniser as corpus

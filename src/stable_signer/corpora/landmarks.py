@@ -180,25 +180,3 @@ def smplx_take(data: Path, name: str) -> Take:
 def held_out(name: str, share: float = 0.25, salt: str = "take") -> bool:
     """Is a take kept from training: a hash of its name, the same on every machine and in every order."""
     return int.from_bytes(hashlib.sha256(f"{salt}:{name}".encode()).digest()[:4], "big") < share * 2**32
-
-
-def split_takes(names: Sequence[str], share: float = 0.25) -> tuple[list[str], list[str], list[str]]:
-    """Take names `gloss__video` for training, development and testing.
-
-    Of every gloss with at least three takes, one in four is for testing (at least one), one of the rest for
-    development, ordered by their hash; glosses with fewer are for training alone.
-    """
-    by_gloss: dict[str, list[str]] = {}
-    for name in names:
-        by_gloss.setdefault(name.rpartition("__")[0], []).append(name)
-    train: list[str] = []
-    dev: list[str] = []
-    test: list[str] = []
-    for takes in by_gloss.values():
-        order = sorted(takes, key=lambda n: hashlib.sha256(f"take:{n}".encode()).hexdigest())
-        out = max(1, round(share * len(order))) if len(order) >= 3 else 0
-        more = 1 if len(order) >= 4 else 0
-        test += order[:out]
-        dev += order[out : out + more]
-        train += order[out + more :]
-    return train, dev, test

@@ -15,16 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stable_signer.body import fit
-from stable_signer.body.fit import Fitter, Targets, default_fitter
+from stable_signer.body.fit import Fitter, default_fitter
 from stable_signer.body.skeleton import Body
 from stable_signer.corpora.landmarks import (
-    HOLISTIC,
-    MARGIN,
     clip_landmarks,
     holistic_names,
-    one_or_two,
-    right_dominant,
     smplx_names,
     smplx_take,
 )
@@ -32,10 +27,10 @@ from stable_signer.errors import StableSignerError
 from stable_signer.metrics import recognition as rec
 from stable_signer.metrics.motion import places
 
+BATCH = 64
 TWIN = 0.5  # correlation from which the best-matching take of a gloss counts as the WLASL clip's film
 SURELY = 0.9  # from which any take does
 OVERLAP = 0.6  # of the shorter path that must be compared
-SHARE = 0.4  # of a batch that are takes of the signs to be told apart; the rest are other signs
 
 
 def gloss_of(name: str) -> str:
@@ -144,40 +139,6 @@ def split(names: Sequence[str], kept_out: Mapping[str, float]) -> Split:
     return Split(tuple(train), tuple(dev), tuple(test), tuple(n for n in names if n in kept_out))
 
 
-def other_signs(data: Path, without: set[str]) -> dict[str, np.ndarray]:
-    """Prepared features of WLASL and StudioGalt clips of other signs, straight from their landmarks.
-
-    They teach the first layers what signing looks like; each clip is a class of its own. `without`: glosses
-    of which no clip may be used, because the lexicon's prototypes were made from them.
-    """
-    fitter = default_fitter()
-    out = {}
-    for corpus in HOLISTIC:
-        for name in holistic_names(data, corpus):
-            if name in without or name.startswith("LETTER-"):
-                continue
-            clip = f"SG:{name}" if corpus == "studiogalt" else name
-            try:
-                _, targets, _ = right_dominant(data, clip, fitter)
-            except StableSignerError:  # nobody in the picture, or no hands: nothing to learn from
-                continue
-            span = fit.stroke(targets)
-            seen = _from_targets(
-                one_or_two(targets.cut(slice(max(span.start - MARGIN, 0), span.stop + MARGIN)))
-            )
-            if len(seen) >= 6:
-                out[clip] = rec.prepared(seen)
-    return out
-
-
-def _from_targets(targets: Targets) -> np.ndarray:
-    """Features of a clip's targets: landmarks brought to our body, not yet fitted."""
-    points = np.stack([s.points * [1 - 2 * i, 1, 1] for i, s in enumerate(targets.sides)], 1)
-    if not targets.sides[1].raised.any():
-        points[:, 1, 1:, 2] -= 1.0  # it hangs
-    return rec.from_points(points[:, :, 0].copy(), points[:, :, 2:23])
-
-
 def train_recogniser(
     data: Path, *, seed: int = 0, steps: int = 2000, configs: Sequence[rec.Config] = (rec.Config(),)
 ) -> tuple[rec.Recogniser, dict[str, dict[str, float]]]:
@@ -186,17 +147,14 @@ def train_recogniser(
     parts = split(names, twins(data))
     glosses = sorted({gloss_of(n) for n in names})
     seen = {n: rec.prepared(rec.features(smplx_take(data, n).motion)) for n in names}
-    others = other_signs(data, set(glosses))
     used = [*parts.train, *parts.dev]
-    takes = [seen[n] for n in used] + list(others.values())
-    labels = [glosses.index(gloss_of(n)) for n in used] + [len(glosses) + i for i in range(len(others))]
-    weights = np.array([SHARE / len(used)] * len(used) + [(1 - SHARE) / max(len(others), 1)] * len(others))
+    takes, labels = [seen[n] for n in used], [glosses.index(gloss_of(n)) for n in used]
     members = []
     for k, config in enumerate(configs):
         net, head = rec.fit_encoder(
-            takes, labels, len(glosses) + len(others), config, weights=weights, seed=seed + k, steps=steps
+            takes, labels, len(glosses), config, seed=seed + k, steps=steps, batch=BATCH
         )
-        members.append((config, net, rec.first_classes(head, len(glosses))))
+        members.append((config, net, head.eval()))
     recogniser = rec.Recogniser(members, glosses)
     figures = {}
     for name in ("test", "twins"):

@@ -1,8 +1,8 @@
 """A recogniser of isolated signs that has seen only real people: the judge of generated signing.
 
-It was trained on SMPL-X fits of several signers a sign (SignAvatars) and, for the eye of its first layers, on
-fits of single takes of other signs (WLASL landmarks). No take that a prototype of the lexicon was fitted from
-is among its signs' training takes, so that it cannot know a prototype by heart (see `corpora/landmarks.py`).
+It was trained on SMPL-X fits of several signers a sign (SignAvatars). No take whose film a prototype of the
+lexicon was fitted from is among its training takes, so that it cannot know a prototype by heart (see
+`corpora/recogniser.py`).
 
 What it looks at survives another body and another way of fitting: where the wrists are between the shoulders,
 how the palms are turned, and the directions of the finger bones in the palm; a hand that hangs counts as
@@ -300,13 +300,6 @@ def fit_encoder(
         schedule.step()
     net.eval()
     return net, head
-
-
-def first_classes(head: nn.Linear, count: int) -> nn.Linear:
-    """The part of a head that knows the first classes."""
-    out = nn.Linear(head.in_features, count)
-    out.load_state_dict({"weight": head.weight[:count].detach(), "bias": head.bias[:count].detach()})
-    return out
 
 
 # ----------------------------------------------------------------------------------------------------
