@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from build_lexicon import _one_or_two, clip_landmarks, left_dominant, phonology, wanted_clips
+from build_lexicon import phonology, wanted_clips
 from stable_signer.body import fit
 from stable_signer.body.fit import Fitter, Targets, default_fitter
+from stable_signer.corpora.landmarks import clip_landmarks, left_dominant, one_or_two
 from stable_signer.errors import StableSignerError
 
 AROUND = 18  # frames kept before and after the stroke
@@ -38,7 +39,7 @@ def prepare(data: Path, clip: str, fitter: Fitter) -> tuple[Targets, slice, bool
         targets = fitter.prepare(marks.mirrored())
     stroke = fit.stroke(targets)
     low, high = max(stroke.start - AROUND, 0), min(stroke.stop + AROUND, len(targets))
-    two = _one_or_two(targets.cut(stroke))
+    two = one_or_two(targets.cut(stroke))
     targets.sides[1].raised[:] &= bool(two.sides[1].raised.any())
     return targets.cut(slice(low, high)), slice(stroke.start - low, stroke.stop - low), flip
 
