@@ -10,13 +10,11 @@ the linker states.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 import time
-import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from stable_signer.slp_moe import residual as rs
 from stable_signer.slp_moe.condition import ARM_FEATURES, FIELDS, SOURCES, SignCondition, vocabulary
 from stable_signer.slp_moe.model import SMOOTH, Batch, MoeConfig, SlpMoe, collate
 from stable_signer.slp_moe.pairs import GROUPS, Pair, PairData, load, part_of
+from stable_signer.slul.recipes import checked, fingerprint, read_toml
 
 _TYPE = FIELDS.index("type")
 # What a channel's squared error counts for: hands are placed by few numbers and shaped by many.
@@ -78,35 +77,14 @@ class MoeRecipe:
     @classmethod
     def load(cls, path: str | Path) -> MoeRecipe:
         """Read a TOML file; StableSignerError when it is missing, no TOML, or has a wrong key or value."""
-        try:
-            with open(path, "rb") as file:
-                return cls.from_dict(tomllib.load(file), str(path))
-        except OSError as error:
-            raise StableSignerError(
-                f"there is no recipe {path} ({error.strerror}): give the path of a TOML file"
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise StableSignerError(f"the recipe {path} is not TOML ({error}): mend that line") from error
+        return cls.from_dict(read_toml(path), str(path))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str = "the recipe") -> MoeRecipe:
         """Checked: every key known, every value of the default's type."""
-        known = {f.name: f.default for f in fields(cls)}
-        values = dict(data)
-        for key, value in data.items():
-            if key not in known:
-                raise StableSignerError(
-                    f"{where} has an unknown key {key!r}: known keys are {', '.join(known)}"
-                )
-            if key == "groups":
-                if not isinstance(value, list) or len(value) != len(GROUPS):
-                    raise StableSignerError(f"{where}: groups must be {len(GROUPS)} numbers, not {value!r}")
-                values[key] = tuple(float(v) for v in value)
-            elif isinstance(known[key], float) and type(value) in (int, float):
-                values[key] = float(value)
-            elif type(value) is not type(known[key]):
-                raise StableSignerError(f"{where}: {key} must be {type(known[key]).__name__}, not {value!r}")
-        recipe = cls(**values)
+        recipe = cls(**checked(cls, data, where))
+        if len(recipe.groups) != len(GROUPS) or not all(isinstance(g, int | float) for g in recipe.groups):
+            raise StableSignerError(f"{where}: groups must be {len(GROUPS)} numbers, not {recipe.groups!r}")
         if recipe.steps < 1 or recipe.batch < 1 or recipe.frames < 8 or recipe.evaluate_every < 1:
             raise StableSignerError(
                 f"{where}: steps, batch and evaluate_every must be at least 1 and frames at least 8"
@@ -130,7 +108,7 @@ class MoeRecipe:
     @property
     def fingerprint(self) -> str:
         """Identifies the recipe, so that a run is never resumed with another one."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return fingerprint(self)
 
 
 @dataclass
@@ -270,9 +248,7 @@ class Run:
         if not two:
             seen[:, rs.SIDE : 2 * rs.SIDE] = 0
         free = ~(pair.mask > 0).any(1, keepdims=True)  # frames without a residual of their own
-        return replace(
-            pair, target=np.where(free, varied, pair.target), mask=np.where(free, seen, pair.mask)
-        )
+        return replace(pair, target=np.where(free, varied, pair.target), mask=np.where(free, seen, pair.mask))
 
     def fixed(self, pairs: Sequence[Pair]) -> Draw:
         """Pairs as they are, in the context of the sign alone, nothing of the manner told but the speed."""
@@ -429,7 +405,6 @@ class _Understander(nn.Module):
             around = [hidden[k, places[i]] if 0 <= i < len(places) else none for i in (at - 1, at, at + 1)]
             rows.append(torch.stack(around))
         return torch.stack(rows)
-
 
     def save(self, path: Path) -> None:
         """Write SLUL as it is now."""

@@ -8,14 +8,12 @@ The run folder holds `log.jsonl` (a line an epoch), `state.pt` (to go on from) a
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 import random
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.slul import losses
 from stable_signer.slul.decode import BeamConfig, GlossTrie, Reader, best_lines
 from stable_signer.slul.model import Checkpoint, Slul, SlulConfig, from_t5, shift_right
+from stable_signer.slul.recipes import checked, fingerprint, read_toml
 from stable_signer.slul.vocabulary import EOS, MASK, OPEN_TAGS, SLOT_NAMES, Vocabulary
 
 
@@ -94,33 +93,12 @@ class Recipe:
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
         """Read a TOML file; StableSignerError when it is missing, no TOML, or has a wrong key or value."""
-        try:
-            with open(path, "rb") as file:
-                data = tomllib.load(file)
-        except OSError as error:
-            raise StableSignerError(
-                f"there is no recipe {path} ({error.strerror}): give the path of a TOML file"
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise StableSignerError(f"the recipe {path} is not TOML ({error}): mend that line") from error
-        return cls.from_dict(data, str(path))
+        return cls.from_dict(read_toml(path), str(path))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str = "the recipe") -> Recipe:
         """Checked: every key known, every value of the default's type."""
-        known = {f.name: f.default for f in fields(cls)}
-        for key, value in data.items():
-            if key not in known:
-                raise StableSignerError(
-                    f"{where} has an unknown key {key!r}: known keys are {', '.join(known)}"
-                )
-            if isinstance(known[key], tuple):
-                data = {**data, key: tuple(value) if isinstance(value, list | tuple) else (value,)}
-            elif isinstance(known[key], float) and type(value) in (int, float):
-                data = {**data, key: float(value)}
-            elif type(value) is not type(known[key]):
-                raise StableSignerError(f"{where}: {key} must be {type(known[key]).__name__}, not {value!r}")
-        recipe = cls(**data)
+        recipe = cls(**checked(cls, data, where))
         SlulConfig.preset(recipe.size)
         if recipe.epochs < 1 or recipe.batch < 1 or not 0 <= recipe.mask_rate < 1:
             raise StableSignerError(f"{where}: epochs and batch must be at least 1 and mask_rate in [0, 1)")
@@ -129,7 +107,7 @@ class Recipe:
     @property
     def fingerprint(self) -> str:
         """Identifies the recipe, so that a run is never resumed with another one."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return fingerprint(self)
 
 
 @dataclass
@@ -549,9 +527,7 @@ def plot_log(
         draw.text((left, top - 18), f"{title} (0 to {high:.2f}) over {last} {axis}s", fill="black")
         for index, key in enumerate(present):
             points = [
-                (left + width * x[axis] / last, top + height * (1 - x[key] / high))
-                for x in lines
-                if key in x
+                (left + width * x[axis] / last, top + height * (1 - x[key] / high)) for x in lines if key in x
             ]
             if len(points) > 1:
                 draw.line(points, fill=colours[index], width=2)
