@@ -24,7 +24,6 @@ from stable_signer.body.motion import Motion
 from stable_signer.corpora.takes import read_takes
 from stable_signer.metrics.motion import DESCRIBED, describe
 from stable_signer.pipeline import StableSigner
-from stable_signer.slp_moe.pairs import Take
 from stable_signer.slul.plan import Plan
 from stable_signer.slul.teacher import everyday
 
@@ -55,14 +54,6 @@ def measure(make: Callable[[Plan], Motion], plans: list[Plan]) -> tuple[list[dic
     return rows, spent / lasted
 
 
-def take_motion(take: Take) -> Motion:
-    """A real take, all of it."""
-    from stable_signer.body import rotation
-
-    six = rotation.quaternion_to_six(take.q).astype(np.float32)
-    return Motion(six, take.face.astype(np.float32), np.zeros((len(six), 3), np.float32))
-
-
 def summary(rows: list[dict[str, float]]) -> dict[str, list[float]]:
     """5th, 50th and 95th percentile and the largest of every figure."""
     return {
@@ -87,7 +78,11 @@ def main() -> None:
     plans = [signers["prior"].plan(text) for text in sentences(options.count)]
     out: dict[str, dict[str, object]] = {}
     if options.takes:
-        rows = [describe(take_motion(t)) for k, t in enumerate(read_takes(options.takes)) if k % 3 == 0]
+        rows = [
+            describe(Motion.of_quaternions(t.q, t.face))
+            for k, t in enumerate(read_takes(options.takes))
+            if k % 3 == 0
+        ]
         out["real takes"] = {"figures": summary(rows), "count": len(rows)}
     for name, signer in signers.items():
         signer.motion(plans[0])  # warm

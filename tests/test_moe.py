@@ -70,7 +70,7 @@ def plan_of(lexicon: Lexicon, *glosses: str) -> Plan:
 def test_a_residual_leads_from_one_motion_to_another(lexicon: Lexicon) -> None:
     a, b = lexicon.prototype("WANT").motion, lexicon.prototype("HELP").motion
     count = min(len(a), len(b))
-    q, goal = rs.quaternions(a)[:count], rs.quaternions(b)[:count]
+    q, goal = a.quaternions[:count], b.quaternions[:count]
     row = rs.encode(q, a.face[:count], goal, b.face[:count])
     assert row.shape == (count, rs.CHANNELS)
     made, face = rs.decode(q, a.face[:count], row)
@@ -84,7 +84,7 @@ def test_a_residual_leads_from_one_motion_to_another(lexicon: Lexicon) -> None:
 
 def test_no_residual_changes_nothing(lexicon: Lexicon) -> None:
     motion = lexicon.prototype("WANT").motion
-    q = rs.quaternions(motion)
+    q = motion.quaternions
     made, face = rs.decode(q, motion.face, np.zeros((len(q), rs.CHANNELS)))
     assert np.array_equal(made, q) and np.array_equal(face, motion.face)
 
@@ -94,7 +94,7 @@ def test_no_residual_changes_nothing(lexicon: Lexicon) -> None:
 def test_any_residual_gives_rotations(lexicon: Lexicon, seed: int, size: float) -> None:
     motion = lexicon.prototype("HELP").motion
     row = np.random.default_rng(seed).standard_normal((len(motion), rs.CHANNELS)) * size
-    made, face = rs.decode(rs.quaternions(motion), motion.face, row)
+    made, face = rs.decode(motion.quaternions, motion.face, row)
     assert np.isfinite(made).all() and np.abs(np.linalg.norm(made, axis=-1) - 1).max() < 1e-6
     assert face.min() >= 0 and face.max() <= 1
 
@@ -236,7 +236,7 @@ def test_seeds_are_takes_and_the_prior_is_another(lexicon: Lexicon, moe: SlpMoe,
 def test_nothing_jumps(lexicon: Lexicon, moe: SlpMoe, linker: Linker) -> None:
     plan = plan_of(lexicon, "WANT", "HELP", "MOTHER", "BOOK")
     motion = joined(ExpertComposer(plan, lexicon, moe, linker, manner=Manner(variation=1.0)).pieces())
-    q = rs.quaternions(motion)
+    q = motion.quaternions
     wrists = kinematics(q)[1][:, [j for s in "RL" for j in (rs.finger_joints(s)[6],)]]
     assert np.linalg.norm(np.diff(wrists, axis=0), axis=-1).max() < 0.16  # metres in 40 ms
 
@@ -299,7 +299,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, lexicon: Lexicon) -> Path:
     glosses = [g for g in names.split() if g in lexicon and build_from_phonology(g)]
     for gloss in glosses:
         prototype = lexicon.prototype(gloss)
-        q = rs.quaternions(prototype.motion)
+        q = prototype.motion.quaternions
         take = pr.Take(
             gloss, gloss, q, prototype.motion.face.astype(float), (0, len(q)), prototype.two_handed
         )
@@ -464,6 +464,14 @@ def test_training_from_the_command_line(data: Path, tmp_path: Path, run: Run) ->
     assert result.code == 0, result.err
     assert plot.stat().st_size > 1000
     SlpMoe.load(tmp_path / "run" / "best.safetensors")
+
+
+def test_a_plot_of_another_kind_is_refused_before_training(data: Path, tmp_path: Path, run: Run) -> None:
+    recipe_file = tmp_path / "a.toml"
+    recipe_file.write_text(f'data = "{data}"\nsize = "tiny"\nsteps = 4\n')
+    result = run("train", "moe", "--config", recipe_file, "--output", tmp_path / "run", "--plot", "a.txt")
+    assert result.code == 2 and ".png" in result.err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("manner", ["loud", "lively:x", "lively:-1"])

@@ -108,7 +108,7 @@ def test_signs_follow_one_another_and_plans_survive_json_and_relaxing(
 @given(gloss_lists)
 def test_no_joint_jumps_or_outruns_its_limit(glosses: list[str]) -> None:
     motion = compose(schedule(draft(*glosses), LEXICON), LEXICON)
-    q = rotation.six_to_quaternion(motion.rotations.astype(np.float64))
+    q = motion.quaternions
     speed = rotation.turn_between(q[:-1], q[1:]) * motion.fps
     arms = [*LIMBS["right"], *LIMBS["left"]]
     assert (speed[:, arms] <= 1.6 * SPEED_LIMITS[arms]).all()
@@ -119,7 +119,7 @@ def test_no_joint_jumps_or_outruns_its_limit(glosses: list[str]) -> None:
 
 def test_the_signer_comes_from_rest_and_returns_to_it() -> None:
     motion = compose(schedule(draft("BB", "CCC"), LEXICON), LEXICON)
-    q = rotation.six_to_quaternion(motion.rotations.astype(np.float64))
+    q = motion.quaternions
     arms = [j for limb in ("right", "left") for j in LIMBS[limb] if "clavicle" not in Body.load().joints[j]]
     for frame in (0, -1):
         assert rotation.turn_between(q[frame, arms], rest_quaternions()[arms]).max() < 0.05
@@ -127,7 +127,7 @@ def test_the_signer_comes_from_rest_and_returns_to_it() -> None:
 
 def test_the_weak_hand_stays_at_rest_in_one_handed_signs() -> None:
     motion = compose(schedule(draft("A", "CCC"), LEXICON), LEXICON)
-    q = rotation.six_to_quaternion(motion.rotations.astype(np.float64))
+    q = motion.quaternions
     left = [j for j in LIMBS["left"] if "clavicle" not in Body.load().joints[j]]
     assert rotation.turn_between(q[:, left], rest_quaternions()[left]).max() < 0.02
 

@@ -250,8 +250,7 @@ def repair(entry: lx.Entry, known: Phonology, fitter: Fitter) -> tuple[lx.Entry,
 
     Which hands were changed ('right', 'both', '') or 'variant' where the clip clearly shows another
     handshape: a right hand of another variant is better than a wrong one. A sign that changes its handshape
-    is brought to the
-    first one at its beginning only.
+    is brought to the first one at its beginning only.
     """
     name = shape_name(known.right)
     if not known.right or name not in table():
@@ -294,33 +293,14 @@ def library() -> tuple[str, ...]:
 def stored(path: Path, fitter: Fitter) -> list[lx.Entry]:
     """The entries of a lexicon file as they are, for steps that need no new fit."""
     t, clips = lx.read(path)
-    index, out, start, left = fitter.body.face_index, [], 0, 0
+    out, start, left = [], 0, 0
     for i, clip in enumerate(clips):
-        n = int(t["frames"][i])
-        rows, two = slice(start, start + n), bool(t["two_handed"][i])
-        dofs = np.tile(fit.REST_DOFS, (n, 2, 1)).astype(float)
-        dofs[:, 0] = lx._expand(t["arm_right"][rows], t["hand_right"][rows], fitter.limb)
-        if two:
-            other = slice(left, left + n)
-            dofs[:, 1] = lx._expand(t["arm_left"][other], t["hand_left"][other], fitter.limb)
-            left += n
-        face = np.zeros((n, 52))
-        for k, actions in enumerate(lx.FACE_CHANNELS.values()):
-            face[:, index[actions[0]]] = t["face"][rows, k] / 255
-        head = t["head"][rows].astype(float) / 127 * lx.HEAD_RANGE
-        out.append(
-            lx.Entry(
-                clip,
-                dofs,
-                head,
-                face,
-                two,
-                bool(t["approximate"][i]),
-                float(t["error"][i]),
-                float(t["tracked"][i]),
-            )
-        )
-        start += n
+        two, frames = bool(t["two_handed"][i]), int(t["frames"][i])
+        dofs, head, face = lx.angles(t, i, start, left, fitter)
+        facts = bool(t["approximate"][i]), float(t["error"][i]), float(t["tracked"][i])
+        out.append(lx.Entry(clip, dofs, head, face, two, *facts))
+        start += frames
+        left += frames if two else 0
     return out
 
 

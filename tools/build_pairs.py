@@ -27,7 +27,8 @@ from stable_signer.body.ik import FINGER_JOINTS
 from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
-from stable_signer.body.smplx_pose import from_smplx
+from stable_signer.corpora.hands import alphabet
+from stable_signer.corpora.landmarks import smplx_names, smplx_take
 from stable_signer.corpora.takes import read_takes
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import priors
@@ -54,37 +55,33 @@ MISS = 0.018  # metres
 LETTERS, WORDS = 80, 700  # hands of each letter, spelled words
 
 
-def smplx_takes(file: Path) -> Iterator[Take]:
+def smplx_takes(data: Path) -> Iterator[Take]:
     """Every usable take of the SMPL-X set, left-dominant ones mirrored; fingers are rough there."""
-    with np.load(file, allow_pickle=False) as store:
-        data = {k: store[k] for k in store.files}
     glossary = Glossary.load()
-    for k, name in enumerate(data["names"]):
-        rows = slice(int(data["offsets"][k]), int(data["offsets"][k + 1]))
-        word = str(name).split("__")[0]
-        entry = glossary.lookup(word)
-        if entry is None or rows.stop - rows.start < 12:
-            continue
+    for name in smplx_names(data):
         try:
-            motion = from_smplx(data["smplx"][rows])
+            found = smplx_take(data, name)
         except StableSignerError as error:
             print(f"left out {name}: {error}", file=sys.stderr)
             continue
-        take = take_of(motion, str(name), entry.gloss)
+        entry = glossary.lookup(found.gloss)
+        if entry is None or len(found.motion) < 12:
+            continue
+        take = take_of(found.motion, name, entry.gloss)
         if take is not None:
             yield take
 
 
 def take_of(motion: Motion, name: str, gloss: str) -> Take | None:
     """A take from a whole motion: dominant hand to the right, stroke found; None if no hand is raised."""
-    targets = targets_of(rs.quaternions(motion))
+    targets = targets_of(motion.quaternions)
     paths = [
         np.linalg.norm(np.diff(s.points[s.raised, 2], axis=0), axis=1).sum() if s.raised.any() else 0.0
         for s in targets.sides
     ]
     if paths[1] > 1.4 * paths[0] + 0.05:
         motion = mirrored(motion)
-        targets = targets_of(rs.quaternions(motion))
+        targets = targets_of(motion.quaternions)
     right, left = targets.sides
     if not right.raised.any():
         return None
@@ -99,7 +96,7 @@ def take_of(motion: Motion, name: str, gloss: str) -> Take | None:
     return Take(
         name,
         gloss,
-        rs.quaternions(motion),
+        motion.quaternions,
         motion.face.astype(float),
         (stroke.start, stroke.stop),
         two,
@@ -126,8 +123,7 @@ def targets_of(q: np.ndarray) -> Targets:
 def prototype_of(take: Take) -> Prototype:
     """A take's stroke as a prototype."""
     a, b = take.stroke
-    six = rotation.quaternion_to_six(take.q[a:b]).astype(np.float32)
-    motion = Motion(six, take.face[a:b].astype(np.float32), np.zeros((b - a, 3), np.float32))
+    motion = Motion.of_quaternions(take.q[a:b], take.face[a:b])
     return Prototype(take.gloss, motion, take.two_handed, source="notation")
 
 
@@ -176,21 +172,21 @@ def takes_pairs(takes: list[Take], seed: int) -> Iterator[Pair]:
     print(f"left out {apart} couples of takes that are two variants", flush=True)
 
 
-def letter_variation(file: Path, seed: int) -> dict[str, np.ndarray]:
+def letter_variation(data: Path, seed: int) -> dict[str, np.ndarray]:
     """How real hands' letters differ among people: for each letter (n, HAND) residuals of the fingers.
 
     The mean is taken out: it is how the landmarks err about that shape rather than how people differ from our
     drawing of it. Hands that our hand cannot make within MISS a point were not seen well.
     """
-    with np.load(file, allow_pickle=False) as store:
-        points, letters = store["X"], store["Y"]
+    hands_of = alphabet(data)
+    points, letters = hands_of.points, np.array(hands_of.labels)
     random = np.random.default_rng(seed)
     fitter = default_fitter()
     rest = fitter.limb.pose(torch.zeros(1, fit.DOFS))[0][0, 2:].numpy().astype(float)
     out = {}
     for letter in sorted(set(letters.tolist())):
         rows = random.permutation(np.flatnonzero(letters == letter))[:LETTERS]
-        hands = np.stack([_laid(fitter, points[r].astype(float), rest) for r in rows])
+        hands = np.stack([_laid(fitter, points[r], rest) for r in rows])
         best = fit.fingers_of(fitter, hands)
         made = fitter.limb.pose(torch.from_numpy(np.concatenate([np.zeros((len(rows), 9)), best], 1)).float())
         miss = np.linalg.norm(made[0][:, 2:].numpy() - hands, axis=2).mean(1)
@@ -215,9 +211,8 @@ def letter_variation(file: Path, seed: int) -> dict[str, np.ndarray]:
 
 
 def _laid(fitter: Fitter, points: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """MediaPipe's points (21, 3) of a filmed left hand brought to our right hand's palm: metres."""
-    seen = (points - points[0]) * [-1.0, 1.0, 1.0]
-    seen = seen[:, [0, 2, 1]] * [1.0, 1.0, -1.0]  # x, away from the camera, up
+    """A filmed right hand (21, 3), in our axes, brought to our right hand's palm: metres."""
+    seen = points - points[0]
     seen *= fitter.palm_length / np.linalg.norm(seen[9])
     seen = fit.sized(fitter._deepen(seen[None]))[0]
     palm = [0, 5, 9, 13, 17]
@@ -227,9 +222,9 @@ def _laid(fitter: Fitter, points: np.ndarray, rest: np.ndarray) -> np.ndarray:
     return np.asarray(a @ turn + rest[palm].mean(0))
 
 
-def spelling_pairs(file: Path, seed: int) -> Iterator[Pair]:
+def spelling_pairs(data: Path, seed: int) -> Iterator[Pair]:
     """Spelled words beside the same words with real people's letters."""
-    variation = letter_variation(file, seed)
+    variation = letter_variation(data, seed)
     random = np.random.default_rng(seed)
     words = sorted({e.gloss for e in Glossary.load() if e.gloss.isalpha() and 3 <= len(e.gloss) <= 8})
     for word in random.permutation(words)[:WORDS]:
@@ -295,9 +290,9 @@ def main() -> int:
     print(len(pairs), "phonology pairs", flush=True)
     pairs += transition_pairs(known)
     print(len(pairs), "with transitions", flush=True)
-    pairs += takes_pairs(list(smplx_takes(options.data / "signavatars_smplx.npz")), options.seed)
+    pairs += takes_pairs(list(smplx_takes(options.data)), options.seed)
     print(len(pairs), "with takes", flush=True)
-    pairs += spelling_pairs(options.data / "asl_alphabet_cc0.npz", options.seed)
+    pairs += spelling_pairs(options.data, options.seed)
     print(len(pairs), "with spelling", flush=True)
     glosses = sorted({p.gloss for p in pairs})
     around = sentences(glosses, options.seed)

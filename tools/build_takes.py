@@ -22,7 +22,7 @@ import torch
 from build_lexicon import phonology, wanted_clips
 from stable_signer.body import fit
 from stable_signer.body.fit import Fitter, Targets, default_fitter
-from stable_signer.corpora.landmarks import clip_landmarks, left_dominant, one_or_two
+from stable_signer.corpora.landmarks import one_or_two, right_dominant
 from stable_signer.errors import StableSignerError
 
 AROUND = 18  # frames kept before and after the stroke
@@ -32,11 +32,7 @@ BATCH = 80
 def prepare(data: Path, clip: str, fitter: Fitter) -> tuple[Targets, slice, bool]:
     """A clip's targets from `AROUND` before the stroke to after it, the stroke within them, and whether it
     was mirrored."""
-    marks = clip_landmarks(data, clip)
-    targets = fitter.prepare(marks)
-    flip = left_dominant(targets.cut(fit.stroke(targets)))
-    if flip:
-        targets = fitter.prepare(marks.mirrored())
+    _, targets, flip = right_dominant(data, clip, fitter)
     stroke = fit.stroke(targets)
     low, high = max(stroke.start - AROUND, 0), min(stroke.stop + AROUND, len(targets))
     two = one_or_two(targets.cut(stroke))

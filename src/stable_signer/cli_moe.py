@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stable_signer.cli_slul import _needs, evaluate_app, train_app
+from stable_signer.cli_slul import _check_plot, _needs, evaluate_app, train_app
 from stable_signer.errors import StableSignerError
 
 
@@ -35,6 +35,7 @@ def train_moe(
     from stable_signer.slul.train import plot_log
 
     recipe = MoeRecipe.load(config)
+    _check_plot(plot)
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:

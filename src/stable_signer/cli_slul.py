@@ -38,6 +38,12 @@ def _needs(*modules: str) -> None:
             raise StableSignerError(f"this command needs {module}: pip install 'stable-signer[train]'")
 
 
+def _check_plot(plot: Path | None) -> None:
+    """Told before a training and not after it."""
+    if plot and plot.suffix.lower() != ".png":
+        raise StableSignerError(f"the plot {plot} must end in .png")
+
+
 @train_app.callback()
 def _train() -> None:
     """Keeps `slul` a sub-command although it is the only one so far."""
@@ -61,8 +67,7 @@ def train_slul(
     from stable_signer.slul.train import Recipe, plot_log, train
 
     recipe = Recipe.load(config)
-    if plot and plot.suffix.lower() != ".png":
-        raise StableSignerError(f"the plot {plot} must end in .png")
+    _check_plot(plot)
     examples, dev = load_examples(recipe.train), load_examples(recipe.dev)
     console = Console()
     console.print(f"{len(examples)} training pairs, {len(dev)} for development, {recipe.epochs} epochs")

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from stable_signer.body import rotation
 from stable_signer.body.fit import Landmarks, default_fitter, fit_many, stroke
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.body.skeleton import Body
@@ -298,7 +297,7 @@ def _left_moves(motion: Motion) -> bool:
 def _away(motion: Motion, limb: str) -> np.ndarray:
     """(T,) largest angle of an arm's joints from rest, radians."""
     joints = list(LIMBS[limb])
-    q = rotation.six_to_quaternion(motion.rotations.astype(np.float64))[:, joints]
+    q = motion.quaternions[:, joints]
     return np.asarray(2 * np.arccos(np.clip(np.abs((q * rest_quaternions()[joints]).sum(-1)), 0, 1)).max(1))
 
 

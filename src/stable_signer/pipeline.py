@@ -178,7 +178,8 @@ class StableSigner:
         motion: who moves, "moe" (SLP-MoE) or "prior" (its rule-based prior alone). manner: how "moe" signs, a
         name of `slp_moe.manner.MANNERS` or a mixture such as "lively:0.6,calm:0.4".
         """
-        check_planner(planner), check_motion(motion)
+        check_planner(planner)
+        check_motion(motion)
         return cls(shipped_stages(planner, motion, check_manner(manner, motion)))
 
     # --- the stages, one by one ---

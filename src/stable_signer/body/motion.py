@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stable_signer.body import rotation
 from stable_signer.errors import StableSignerError
 
 FPS = 25.0
@@ -57,6 +58,19 @@ class Motion:
     def duration(self) -> float:
         """Seconds."""
         return len(self) / self.fps
+
+    @property
+    def quaternions(self) -> np.ndarray:
+        """The rotations as unit quaternions (T, J, 4), float64."""
+        return rotation.six_to_quaternion(self.rotations.astype(np.float64))
+
+    @classmethod
+    def of_quaternions(cls, q: np.ndarray, face: np.ndarray | None = None, fps: float = FPS) -> Motion:
+        """Poses q (T, J, 4) where the signer stands, with a face (T, 52), at rest if there is none."""
+        frames = len(q)
+        face = np.zeros((frames, 52)) if face is None else face
+        six = rotation.quaternion_to_six(q).astype(np.float32)
+        return cls(six, face.astype(np.float32), np.zeros((frames, 3), np.float32), fps)
 
     def __getitem__(self, frames: slice) -> Motion:
         return replace(self, rotations=self.rotations[frames], face=self.face[frames], root=self.root[frames])

@@ -118,6 +118,15 @@ def resample(q: Floats, frames: Floats) -> Floats:
     return slerp(q[low], q[high], weight)
 
 
+def between_rows(rows: Floats, frames: Floats) -> Floats:
+    """Read rows (T, …) of plain numbers at fractional frame numbers (N,), linearly -> (N, …)."""
+    frames = np.clip(frames, 0, len(rows) - 1)
+    low = frames.astype(int)
+    high = np.minimum(low + 1, len(rows) - 1)
+    weight = (frames - low).reshape(-1, *[1] * (rows.ndim - 1)).astype(rows.dtype)
+    return rows[low] * (1 - weight) + rows[high] * weight
+
+
 def minimum_jerk(x: Floats) -> Floats:
     """Progress 0..1 of a movement that starts and ends at rest with the least jerk (Flash and Hogan 1985)."""
     x = np.clip(x, 0.0, 1.0)

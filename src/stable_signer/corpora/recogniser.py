@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stable_signer.body.fit import Fitter, default_fitter
+from stable_signer.body.rotation import between_rows
 from stable_signer.body.skeleton import Body
 from stable_signer.corpora.landmarks import (
     clip_landmarks,
@@ -84,10 +85,7 @@ def _clip_paths(data: Path, clip: str, fitter: Fitter) -> list[np.ndarray]:
     path = np.stack([s.points[:, 2][:, [0, 2]] * [1 - 2 * i, 1] for i, s in enumerate(sides)], 1)
     paths = []
     for count in {len(path), len(marks)}:
-        at = np.linspace(0, len(path) - 1, count)
-        low = at.astype(int)
-        part = (at - low)[:, None, None]
-        paths.append(_smooth(path[low] * (1 - part) + path[np.minimum(low + 1, len(path) - 1)] * part))
+        paths.append(_smooth(between_rows(path, np.linspace(0, len(path) - 1, count))))
     return paths
 
 

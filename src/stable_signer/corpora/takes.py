@@ -10,7 +10,6 @@ import numpy as np
 from stable_signer.body.fit import default_fitter, to_motion
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.pairs import Take
-from stable_signer.slp_moe.residual import quaternions
 from stable_signer.slul.glosses import Glossary
 
 ERROR, TRACKED = 0.30, 0.6  # palm lengths, share of frames: takes worse than this teach nothing
@@ -40,4 +39,4 @@ def read_takes(path: str | Path) -> Iterator[Take]:
             continue
         motion = to_motion(fitter, data["dofs"][rows], data["head"][rows], data["face"][rows])
         face = motion.face.astype(float)
-        yield Take(str(name), glosses[str(name)], quaternions(motion), face, (first, last), bool(two))
+        yield Take(str(name), glosses[str(name)], motion.quaternions, face, (first, last), bool(two))

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from stable_signer.body.motion import Motion
+from stable_signer.body.motion import Motion, joined
 from stable_signer.body.skeleton import Body
 from stable_signer.end_to_end.rivals import SpokenToSigned, export_lexicon
 from stable_signer.errors import StableSignerError
@@ -98,7 +98,7 @@ def sign_ours(texts: Sequence[str], planner: str) -> list[Signed]:
     out = []
     for text in texts:
         movement = engine.movement(engine.plan(text))
-        motion = engine.motion(movement.plan)
+        motion = joined(movement.pieces())
         signs = tuple(
             (s.gloss, round(s.start * motion.fps), round(s.end * motion.fps))
             for s in movement.plan.signs

@@ -22,10 +22,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import Motion
-from stable_signer.body.skeleton import Body, forward_kinematics, rotation_6d_to_matrix
 from stable_signer.errors import StableSignerError
+from stable_signer.metrics.posed import at_rest, points_of_body, posed
 
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # The handshape of each letter; J and Z by the shape that draws them. M, N, T, X, B are shapes of their own.
@@ -113,11 +112,7 @@ def _rebuilt(unit: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _standard_hand() -> np.ndarray:
     """The reference signer's right hand in the reference pose, (21, 3) metres in palm axes."""
-    body = Body.load()
-    identity = torch.eye(3).expand(1, len(body.joints), 3, 3)
-    rest = body.signer(body.signer_ids[0])
-    turns, places = forward_kinematics(body, rest, identity, torch.zeros(1, 3))
-    hand = RigidPoints(body, rest).hand(turns, places, "R").double().numpy()
+    hand = points_of_body().hand(*at_rest(), "R").double().numpy()
     return np.asarray(((hand - hand[:, :1]) @ palm_frames(hand))[0])
 
 
@@ -126,11 +121,7 @@ def hand_points(motion: Motion, side: str = "R", frames: Sequence[int] | None = 
     if side not in ("R", "L"):
         raise StableSignerError(f"the side {side!r} is unknown: R or L")
     rows = np.arange(len(motion)) if frames is None else np.asarray(frames)
-    body = Body.load()
-    rest = body.signer(body.signer_ids[0])
-    matrices = rotation_6d_to_matrix(torch.from_numpy(np.ascontiguousarray(motion.rotations[rows])).float())
-    turns, places = forward_kinematics(body, rest, matrices, torch.zeros(len(rows), 3))
-    return RigidPoints(body, rest).hand(turns, places, side).double().numpy()
+    return points_of_body().hand(*posed(motion.rotations[rows]), side).double().numpy()
 
 
 @dataclass(frozen=True, eq=False)

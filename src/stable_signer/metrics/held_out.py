@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from stable_signer.body import rotation
 from stable_signer.body.motion import Motion
 from stable_signer.metrics import motion as mm
 from stable_signer.metrics.handshape import HandshapeReader, hand_points, merged
@@ -57,8 +56,7 @@ class Case:
             q = q.copy()
             left = list(LIMBS["left"])
             q[:, left] = rest_quaternions()[left]
-        six = rotation.quaternion_to_six(q).astype(np.float32)
-        return Motion(six, np.zeros((len(q), 52), np.float32), np.zeros((len(q), 3), np.float32), GRID)
+        return Motion.of_quaternions(q, fps=GRID)
 
     @property
     def real(self) -> Motion:
@@ -143,19 +141,6 @@ def floors(cases_: Sequence[Case]) -> dict[str, Callable[[Case], Motion]]:
     real = [c.real for c in cases_]
     return {
         "prior": lambda c: c.stroke(c.q),
-        "shuffled": lambda c: c.judged(rs.quaternions(other[id(c)].stroke(other[id(c)].q))),
+        "shuffled": lambda c: c.judged(other[id(c)].stroke(other[id(c)].q).quaternions),
         "mean pose": lambda c: mm.mean_pose(real, len(c.q) - 2 * AROUND),
     }
-
-
-def ceiling(cases_: Sequence[Case], others: Sequence[Take]) -> dict[str, float]:
-    """Other people's takes of the same glosses beside the cases' own, where there are any; {} if none."""
-    by_gloss: dict[str, list[Take]] = {}
-    for take in others:
-        by_gloss.setdefault(take.gloss, []).append(take)
-    rows = []
-    for case in cases_:
-        for take in by_gloss.get(case.gloss, []):
-            made = case.judged(take.q[slice(*take.stroke)])
-            rows.append(mm.compare(made, case.real) | mm.describe(made))
-    return mm.summary(rows) | {"takes": float(len(rows))} if rows else {}

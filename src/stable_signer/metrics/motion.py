@@ -18,16 +18,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numba
 import numpy as np
 import torch
 
 from stable_signer.body import rotation
-from stable_signer.body.keypoints import RigidPoints
+from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
-from stable_signer.body.skeleton import Body, RestPose, forward_kinematics, rotation_6d_to_matrix
+from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
 from stable_signer.metrics.handshape import palm_frames
+from stable_signer.metrics.posed import at_rest, points_of_body, posed
 from stable_signer.slp_moe.clearance import hands_overlap, penetration
 from stable_signer.slp_moe.phonology import BODY, HEAD, Phonology
 from stable_signer.slp_moe.places import PLACES
@@ -63,23 +63,22 @@ class Places:
 
 
 @lru_cache(maxsize=1)
-def _rig() -> tuple[Body, RestPose, RigidPoints, tuple[int, ...], tuple[int, int]]:
+def _rig() -> tuple[tuple[int, ...], tuple[int, int]]:
+    """Indices of the joints that are compared, and of the shoulders."""
     body = Body.load()
-    rest = body.signer(body.signer_ids[0])
     names = [f"{a}.{s}" for s in "RL" for a in ARM]
     fingers = [n for n in body.joints if n.startswith("finger")]
     joints = tuple(body.index[n] for n in ["head", *names, *fingers])
     shoulders = (body.index["upperarm01.R"], body.index["upperarm01.L"])
-    return body, rest, RigidPoints(body, rest), joints, shoulders
+    return joints, shoulders
 
 
 def places(motion: Motion) -> Places:
     """Forward kinematics of a motion on the reference signer."""
-    body, rest, points, joints, shoulders = _rig()
-    matrices = rotation_6d_to_matrix(torch.from_numpy(np.ascontiguousarray(motion.rotations)).float())
-    turns, world = forward_kinematics(body, rest, matrices, torch.zeros(len(motion), 3))
+    joints, shoulders = _rig()
+    turns, world = posed(motion.rotations)
     middle = world[:, list(shoulders)].mean(1, keepdim=True)
-    hands = torch.stack([points.hand(turns, world, s) for s in "RL"], 1) - middle[:, None]
+    hands = torch.stack([points_of_body().hand(turns, world, s) for s in "RL"], 1) - middle[:, None]
     return Places(
         (world[:, list(joints)] - middle).numpy(), hands.numpy(), world.numpy(), turns.numpy(), motion.fps
     )
@@ -95,7 +94,7 @@ def hand_states(at: Places) -> np.ndarray:
     return np.nan_to_num(out)
 
 
-@numba.njit(cache=True)
+@kernel
 def _warp(cost: np.ndarray) -> tuple[float, int]:
     """Total cost and length of the cheapest path through a cost matrix."""
     n, m = cost.shape
@@ -117,7 +116,7 @@ def _warp(cost: np.ndarray) -> tuple[float, int]:
     return total[n - 1, m - 1], steps[n - 1, m - 1]
 
 
-@numba.njit(cache=True)
+@kernel
 def _costs(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weighted sums of distances of points a (T, K, 3) and b (S, K, 3) -> (T, S)."""
     out = np.zeros((len(a), len(b)))
@@ -180,7 +179,7 @@ def describe(motion: Motion) -> dict[str, float]:
     trunk or head, or the other hand. travel: metres, see `travel`.
     """
     at = places(motion)
-    q = rotation.six_to_quaternion(motion.rotations.astype(np.float64))
+    q = motion.quaternions
     steps = rotation.turn_between(q[:-1], q[1:]) if len(q) > 1 else np.zeros((1, q.shape[1]))
     wrists = (
         np.linalg.norm(np.diff(at.hands[:, :, 0], axis=0), axis=-1) * at.fps if len(q) > 1 else np.zeros(1)
@@ -230,15 +229,12 @@ def contact_error(motion: Motion, sign: Phonology) -> float | None:
 
 def _world_hand(at: Places, side: int) -> np.ndarray:
     """(T, 21, 3) points of a hand where the joints' world is."""
-    _, _, _, _, shoulders = _rig()
+    _, shoulders = _rig()
     return np.asarray(at.hands[:, side] + at.world[:, list(shoulders)].mean(1)[:, None])
 
 
-@lru_cache(maxsize=4)
 def _joint_at_rest(name: str) -> np.ndarray:
-    body, rest, *_ = _rig()
-    identity = torch.eye(3).expand(1, len(body.joints), 3, 3)
-    return forward_kinematics(body, rest, identity, torch.zeros(1, 3))[1][0, body.index[name]].numpy()
+    return at_rest()[1][0, Body.load().index[name]].numpy()
 
 
 def _carried(at: Places, place: np.ndarray, joint: str) -> np.ndarray:

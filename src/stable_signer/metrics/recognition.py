@@ -15,7 +15,6 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -23,17 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import Motion
-from stable_signer.body.skeleton import (
-    Body,
-    RestPose,
-    axis_angle_to_matrix,
-    forward_kinematics,
-    rotation_6d_to_matrix,
-)
+from stable_signer.body.rotation import between_rows
+from stable_signer.body.skeleton import Body, axis_angle_to_matrix
 from stable_signer.errors import StableSignerError
 from stable_signer.metrics.handshape import BONES, palm_frames
+from stable_signer.metrics.posed import points_of_body, posed
 from stable_signer.slp_moe.compose import compose
 from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slp_moe.schedule import schedule
@@ -52,19 +46,11 @@ VERSION = "1"
 # ----------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
-def _rigid() -> tuple[Body, RestPose, RigidPoints]:
-    body = Body.load()
-    rest = body.signer(body.signer_ids[0])
-    return body, rest, RigidPoints(body, rest)
-
-
 def features(motion: Motion) -> np.ndarray:
     """(T, FEATURES) float32 of a motion, frame by frame. Build and place of the signer do not matter."""
-    body, rest, points = _rigid()
-    matrices = rotation_6d_to_matrix(torch.from_numpy(np.ascontiguousarray(motion.rotations)).float())
-    turns, places = forward_kinematics(body, rest, matrices, torch.zeros(len(motion), 3))
-    shoulders = [places[:, body.index[f"upperarm01.{s}"]].double().numpy() for s in "RL"]
+    points, index = points_of_body(), Body.load().index
+    turns, places = posed(motion.rotations)
+    shoulders = [places[:, index[f"upperarm01.{s}"]].double().numpy() for s in "RL"]
     hands = [points.hand(turns, places, s).double().numpy() for s in "RL"]
     return from_points(np.stack(shoulders, 1), np.stack(hands, 1))
 
@@ -106,15 +92,6 @@ def active(seen: np.ndarray) -> slice:
     """The frames (of features (T, F)) in which a hand is up; all of them if none ever is."""
     up = np.flatnonzero(np.maximum(seen[:, HAND - 1], seen[:, 2 * HAND - 1]) > 0.5)
     return slice(int(up[0]), int(up[-1]) + 1) if len(up) >= 4 else slice(0, len(seen))
-
-
-def resampled(seen: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Rows of features at fractional frame numbers, linear."""
-    at = np.clip(at, 0, len(seen) - 1)
-    low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(seen) - 1)
-    part = (at - low)[:, None].astype(np.float32)
-    return np.asarray(seen[low] * (1 - part) + seen[high] * part)
 
 
 def swapped(seen: np.ndarray) -> np.ndarray:
@@ -261,7 +238,7 @@ def prepared(seen: np.ndarray) -> np.ndarray:
 
 def window(seen: np.ndarray) -> np.ndarray:
     """Prepared features (T, F) -> (FRAMES, F)."""
-    return resampled(seen, np.linspace(0, len(seen) - 1, FRAMES)).astype(np.float32)
+    return between_rows(seen, np.linspace(0, len(seen) - 1, FRAMES)).astype(np.float32)
 
 
 def fit_encoder(
@@ -270,19 +247,17 @@ def fit_encoder(
     classes: int,
     config: Config,
     *,
-    weights: np.ndarray | None = None,
     seed: int = 0,
     steps: int = 2500,
     batch: int = 96,
     rate: float = 2e-3,
 ) -> tuple[Encoder, nn.Linear]:
-    """Train on prepared takes (T, F) with class numbers; weights (N,): how often each is drawn."""
+    """Train on prepared takes (T, F) with class numbers."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     shelf = Shelf(takes)
     net, head = Encoder(config), nn.Linear(2 * config.width, classes)
-    chance = np.ones(len(takes)) if weights is None else weights
-    chance = chance / chance.sum()
+    chance = np.full(len(takes), 1 / len(takes))
     y = torch.tensor(list(labels))
     parameters = [*net.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05)

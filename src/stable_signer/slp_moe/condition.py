@@ -77,12 +77,12 @@ def frame_features(
     `start` to `end`; times are GRID frames a second apart."""
     columns = []
     for side in rs.SIDES:
-        mirror = np.array([-1.0, 1.0, 1.0]) if side == "L" else np.ones(3)
+        mirror = rs.PLACE_MIRROR[side]
         arm = rs.arm(q, side)
         wrist = arm.wrist * mirror
-        palm = arm.palm * mirror[:, None] * (np.array([-1.0, 1.0, 1.0]) if side == "L" else 1.0)
+        palm = arm.palm * mirror[:, None] * mirror
         fingers = rotation.log(q[:, list(rs.finger_joints(side))])
-        fingers = rs.finger_tangent(fingers * (np.array([1.0, -1.0, -1.0]) if side == "L" else 1.0))
+        fingers = rs.finger_tangent(fingers * rs.TURN_MIRROR[side])
         speed = np.gradient(wrist, axis=0) * GRID if len(wrist) > 1 else np.zeros_like(wrist)
         columns += [
             (wrist - [-0.12, -0.25, 0.45]) / 0.2,

@@ -180,6 +180,13 @@ def from_built(gloss: str, built: priors.Built) -> Prototype:
 
 def decode(tensors: dict[str, np.ndarray], clip: int, start: int, left_start: int, fitter: Fitter) -> Motion:
     """One clip's motion; the left arm of a one-handed sign hangs relaxed."""
+    return to_motion(fitter, *angles(tensors, clip, start, left_start, fitter))
+
+
+def angles(
+    tensors: dict[str, np.ndarray], clip: int, start: int, left_start: int, fitter: Fitter
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One clip's dofs (T, 2, 30), head (T, 3) and face (T, 52), as Entry has them."""
     frames = int(tensors["frames"][clip])
     rows = slice(start, start + frames)
     dofs = np.tile(REST_DOFS, (frames, 2, 1))
@@ -192,7 +199,7 @@ def decode(tensors: dict[str, np.ndarray], clip: int, start: int, left_start: in
     for k, actions in enumerate(FACE_CHANNELS.values()):
         for action in actions:
             face[:, fitter.body.face_index[action]] = tensors["face"][rows, k] / 255
-    return to_motion(fitter, dofs, head, face)
+    return dofs, head, face
 
 
 def _expand(arm: np.ndarray, hand: np.ndarray, limb: Limb) -> np.ndarray:

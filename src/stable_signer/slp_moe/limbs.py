@@ -65,7 +65,7 @@ def path(prototype: Prototype) -> np.ndarray:
     step gets as much time as the limits ask for at the pace of a sentence; T may then be larger than in the
     recording.
     """
-    q = rotation.six_to_quaternion(prototype.motion.rotations.astype(np.float64))
+    q = prototype.motion.quaternions
     if prototype.source != "lexicon":
         return q
     body = Body.load()

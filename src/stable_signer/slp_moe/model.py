@@ -213,11 +213,16 @@ def _waves(t: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], -1)
 
 
+def noise_kernel() -> np.ndarray:
+    """What white noise is smoothed with in time, (K,); its frames on either side are (K - 1) / 2."""
+    around = int(4 * SMOOTH)
+    return np.exp(-0.5 * (np.arange(-around, around + 1) / SMOOTH) ** 2)
+
+
 def smooth_noise(frames: int, random: np.random.Generator) -> np.ndarray:
     """(frames, CHANNELS) float32 Gaussian noise of unit variance that hangs together over SMOOTH frames."""
-    around = int(4 * SMOOTH)
-    kernel = np.exp(-0.5 * (np.arange(-around, around + 1) / SMOOTH) ** 2)
-    white = random.standard_normal((frames + 2 * around, rs.CHANNELS))
+    kernel = noise_kernel()
+    white = random.standard_normal((frames + len(kernel) - 1, rs.CHANNELS))
     windows = np.lib.stride_tricks.sliding_window_view(white, len(kernel), axis=0)  # (frames, CHANNELS, K)
     return np.asarray(windows @ kernel / np.linalg.norm(kernel), dtype=np.float32)
 

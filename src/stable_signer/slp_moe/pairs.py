@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -211,7 +210,7 @@ def save(path: Path, data: PairData) -> None:
     part.replace(path)
 
 
-def load(path: str | Path, groups: Sequence[str] | None = None) -> PairData:
+def load(path: str | Path) -> PairData:
     """Read pairs; StableSignerError when the file is missing or holds something else."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -219,8 +218,6 @@ def load(path: str | Path, groups: Sequence[str] | None = None) -> PairData:
         ends = np.cumsum(arrays["lengths"])
         out = []
         for k, (end, length) in enumerate(zip(ends, arrays["lengths"], strict=True)):
-            if groups and arrays["group"][k] not in groups:
-                continue
             rows = slice(int(end - length), int(end))
             values = {
                 f.name: arrays[f.name][rows].astype(np.float32)

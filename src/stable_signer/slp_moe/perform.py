@@ -55,9 +55,7 @@ class _Added:
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """(N, CHANNELS), held beyond its ends."""
-        place = np.clip((times - self.first) * GRID, 0, len(self.rows) - 1)
-        low = np.minimum(place.astype(int), len(self.rows) - 2)
-        return np.asarray(self.rows[low] + (self.rows[low + 1] - self.rows[low]) * (place - low)[:, None])
+        return rotation.between_rows(self.rows, (times - self.first) * GRID)
 
 
 class ExpertComposer(Composer):

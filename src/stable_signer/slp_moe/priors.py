@@ -37,7 +37,7 @@ from stable_signer.slp_moe.notation import (
 )
 from stable_signer.slp_moe.phonology import phonology, sign_from_phonology
 from stable_signer.slul.glosses import Glossary
-from stable_signer.slul.plan import SPELLING_PACES
+from stable_signer.slul.plan import SPELLED_HOLD, SPELLING_PACES
 
 __all__ = [
     "Built",
@@ -201,7 +201,6 @@ TRACED = {  # letters that move: keys after `shape`
 TRACED_UNITS = 2.2  # a traced letter takes so many times as long
 PACES = SPELLING_PACES
 LETTER_SECONDS = PACES["standard"]
-LAST_HOLD = 0.20  # the last letter is held so much longer
 WAY = 0.58  # share of a letter's time that the way to it takes
 SLIDE = 0.042  # metres that a doubled letter slides to the side
 DRIFT = 0.005  # metres that each letter drifts to the side
@@ -297,7 +296,7 @@ def _spelling_keys(parts: tuple[str, ...]) -> tuple[list[Key], list[int]]:
             )
             owners.append(n)
         previous = letter.upper()
-    row[-1] = replace(row[-1], hold=row[-1].hold + LAST_HOLD / LETTER_SECONDS)
+    row[-1] = replace(row[-1], hold=row[-1].hold + SPELLED_HOLD / LETTER_SECONDS)
     return row, owners
 
 

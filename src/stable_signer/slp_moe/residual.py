@@ -15,7 +15,6 @@ import numpy as np
 
 from stable_signer.body import ik, rotation
 from stable_signer.body.fit import default_fitter
-from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.slp_moe.clearance import kinematics, move_wrist
 from stable_signer.slp_moe.lexicon import FACE_CHANNELS
@@ -35,7 +34,10 @@ FINGERS = [s * SIDE + ARM + k for s in range(2) for k in range(HAND)]
 HEADS = [2 * SIDE + k for k in range(HEAD)]
 FACES = [2 * SIDE + HEAD + k for k in range(FACE)]
 
-_MIRROR = np.array([1.0, -1.0, -1.0])  # a rotation vector seen in a mirror that swaps left and right
+# What a mirror that swaps left and right does to a place or a direction, and to a rotation vector; by side, a
+# right arm being told as it is.
+PLACE_MIRROR = {"R": np.ones(3), "L": np.array([-1.0, 1.0, 1.0])}
+TURN_MIRROR = {"R": np.ones(3), "L": np.array([1.0, -1.0, -1.0])}
 _NECK = {"neck01": 0.2, "neck02": 0.2, "neck03": 0.2, "head": 0.4}  # shares of a head's turn, as body.fit has
 
 
@@ -70,11 +72,6 @@ def matrices(q: np.ndarray) -> np.ndarray:
     six = rotation.quaternion_to_six(q)
     x, y = six[..., :3], six[..., 3:]
     return np.stack([x, y, np.cross(x, y)], -1)
-
-
-def quaternions(motion: Motion) -> np.ndarray:
-    """(T, J, 4) of a motion."""
-    return rotation.six_to_quaternion(motion.rotations.astype(np.float64))
 
 
 def finger_tangent(fingers: np.ndarray) -> np.ndarray:
@@ -117,9 +114,9 @@ def encode(q: np.ndarray, face: np.ndarray, goal: np.ndarray, goal_face: np.ndar
     out = np.zeros((len(q), CHANNELS))
     for s, side in enumerate(SIDES):
         at = s * SIDE
-        mirror = _MIRROR if side == "L" else 1.0
+        mirror = TURN_MIRROR[side]
         here, there = arm(q, side), arm(goal, side)
-        out[:, at : at + 3] = (there.wrist - here.wrist) * ([-1, 1, 1] if side == "L" else 1.0)
+        out[:, at : at + 3] = (there.wrist - here.wrist) * PLACE_MIRROR[side]
         turn = np.swapaxes(here.palm, -1, -2) @ there.palm
         out[:, at + 3 : at + 6] = rotation.log(rotation.matrix_to_quaternion(turn)) * mirror
         out[:, at + 6] = _wrap(there.swivel - here.swivel)
@@ -166,10 +163,10 @@ def _moved(q: np.ndarray, side: str, row: np.ndarray) -> np.ndarray:
     for where it should be, so that what is particular about the prior's arm stays.
     """
     body, rest = reference_body()
-    mirror = _MIRROR if side == "L" else 1.0
+    mirror = TURN_MIRROR[side]
     turns = matrices(q)
     here = ik.arm_targets(body, rest, side, turns)
-    wrist = here.wrist + row[:, :3] * ([-1, 1, 1] if side == "L" else 1.0)
+    wrist = here.wrist + row[:, :3] * PLACE_MIRROR[side]
     palm = here.palm @ matrices(rotation.exp(row[:, 3:6] * mirror))
     before = ik.solve_arm(body, rest, side, here.wrist, here.palm, swivel=here.swivel, rotations=turns)
     after = ik.solve_arm(body, rest, side, wrist, palm, swivel=here.swivel + row[:, 6], rotations=turns)

@@ -14,7 +14,6 @@ from stable_signer.slp_moe.clearance import FINGER_RADIUS, gaps_to_body, hand_po
 
 HOLDS, FREE = 0.012, 0.06  # metres between surfaces: a contact is kept as it is; nothing is kept
 SMOOTH = 1.5  # frames over which a correction is smoothed
-_MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 def keep_touch(q: np.ndarray, face: np.ndarray, rows: np.ndarray, two_handed: bool) -> np.ndarray:
@@ -27,16 +26,16 @@ def keep_touch(q: np.ndarray, face: np.ndarray, rows: np.ndarray, two_handed: bo
         return rows
     rows, count = rows.copy(), np.arange(len(q))
     there = _hands(rs.decode(q, face, rows)[0])
-    for s, (point, share) in enumerate(touched):
+    for s, (side, (point, share)) in enumerate(zip(sides, touched, strict=True)):
         shift = _smooth((here[s][count, point] - there[s][count, point]) * share)
         there[s] += shift[:, None]
-        rows[:, rs.WRISTS[3 * s : 3 * s + 3]] += shift * (_MIRROR if s else 1.0)
+        rows[:, rs.WRISTS[3 * s : 3 * s + 3]] += shift * rs.PLACE_MIRROR[side]
     if hands is not None:  # both give half of what parts them, or drives them into one another
         a, b, share = hands
         before, now = (x[0][count, a] - x[1][count, b] for x in (here, there))
         shift = _smooth((before - now) / 2 * share)
         rows[:, rs.WRISTS[:3]] += shift
-        rows[:, rs.WRISTS[3:]] -= shift * _MIRROR
+        rows[:, rs.WRISTS[3:]] -= shift * rs.PLACE_MIRROR["L"]
     return rows
 
 

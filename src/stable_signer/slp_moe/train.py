@@ -22,12 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stable_signer.body import rotation
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import residual as rs
 from stable_signer.slp_moe.condition import ARM_FEATURES, FIELDS, SOURCES, SignCondition, vocabulary
-from stable_signer.slp_moe.model import SMOOTH, Batch, MoeConfig, SlpMoe, collate
+from stable_signer.slp_moe.model import Batch, MoeConfig, SlpMoe, collate, noise_kernel
 from stable_signer.slp_moe.pairs import GROUPS, Pair, PairData, load, part_of
-from stable_signer.slul.recipes import checked, fingerprint, read_toml
+from stable_signer.slul.runs import checked, follow, learning_rate, read_state, read_toml, write_state
 
 _TYPE = FIELDS.index("type")
 # What a channel's squared error counts for: hands are placed by few numbers and shaped by many.
@@ -104,11 +105,6 @@ class MoeRecipe:
             dropout=self.dropout,
             linker_width=linker_width,
         )
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the recipe, so that a run is never resumed with another one."""
-        return fingerprint(self)
 
 
 @dataclass
@@ -239,12 +235,10 @@ class Run:
             return pair
         other = pool[self.random.integers(len(pool))]
         at = np.linspace(0, len(other.target) - 1, len(pair.target))
-        low = np.minimum(at.astype(int), len(other.target) - 2)
-        part = (at - low)[:, None].astype(np.float32)
         # Two takes differ by the square root of two times what one strays.
         sign = self.random.choice([-1.0, 1.0]) / math.sqrt(2)
-        varied = (other.target[low] * (1 - part) + other.target[low + 1] * part) * np.float32(sign)
-        seen = np.minimum(other.mask[low], other.mask[low + 1])
+        varied = rotation.between_rows(other.target, at) * np.float32(sign)
+        seen = _both_seen(other.mask, at)
         if not two:
             seen[:, rs.SIDE : 2 * rs.SIDE] = 0
         free = ~(pair.mask > 0).any(1, keepdims=True)  # frames without a residual of their own
@@ -283,46 +277,33 @@ class Run:
         length = min(max(round(count / rate), 6), r.frames)
         start = self.random.uniform(0, max(count - 1 - (length - 1) * rate, 0))
         at = np.clip(start + np.arange(length) * rate, 0, count - 1)
-        low = np.minimum(at.astype(int), count - 2)
-        part = (at - low)[:, None].astype(np.float32)
-        out = [x[low] * (1 - part) + x[low + 1] * part for x in (pair.features, pair.target)]
-        seen = np.minimum(pair.mask[low], pair.mask[low + 1])
-        features = out[0]
+        features, target = (rotation.between_rows(x, at) for x in (pair.features, pair.target))
+        seen = _both_seen(pair.mask, at)
         if r.feature_noise:
             spread = self.model.feature_scale.numpy() * r.feature_noise
             features = features + (self.random.standard_normal(features.shape[1]) * spread).astype(np.float32)
         same = pair.codes[_TYPE] == vocabulary()["type"]["SymmetricalOrAlternating"]
         if same and self.random.random() < 0.5:
-            return swapped(features, out[1], seen)
-        return features, out[1], seen
+            return swapped(features, target, seen)
+        return features, target, seen
 
     # --- going on ---
 
     def rate(self) -> float:
-        """Learning rate of this step: linear warm-up, then a cosine down to 3%."""
+        """Learning rate of this step."""
         r = self.recipe
-        rise = min((self.step + 1) / max(r.warmup, 1), 1.0)
-        fall = 0.5 * (1 + math.cos(math.pi * min(self.step / r.steps, 1.0)))
-        return r.learning_rate * rise * (0.97 * fall + 0.03)
+        return learning_rate(self.step, r.steps, r.learning_rate, r.warmup)
 
     def advance(self) -> None:
         """After an optimiser step: count it and move the running mean of the weights."""
         self.step += 1
-        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for mean, now in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(now.detach().to(mean.device), 1 - decay)
+        follow(self.averaged, self.model, self.step, self.recipe.average)
 
     def resume(self) -> bool:
         """Go on from `folder`/state.pt, if there is one; StableSignerError when another recipe wrote it."""
-        path = self.folder / "state.pt"
-        if not path.exists():
+        state = read_state(self.folder, self.recipe)
+        if state is None:
             return False
-        state = torch.load(path, weights_only=True)
-        if state["recipe"] != self.recipe.fingerprint:
-            raise StableSignerError(
-                f"{self.folder} holds a run of another recipe: give another --output or its own recipe"
-            )
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         if self.slul:
@@ -335,10 +316,10 @@ class Run:
 
     def keep(self) -> None:
         """Write state.pt, whole or not at all."""
-        part = self.folder / "state.pt.part"
-        torch.save(
+        write_state(
+            self.folder,
+            self.recipe,
             {
-                "recipe": self.recipe.fingerprint,
                 "model": self.model.state_dict(),
                 "averaged": self.averaged.state_dict(),
                 "slul": self.slul.state_dict() if self.slul else {},
@@ -348,9 +329,7 @@ class Run:
                 "torch": torch.get_rng_state(),
                 "numpy": json.dumps(self.random.bit_generator.state),
             },
-            part,
         )
-        part.replace(self.folder / "state.pt")
 
     def linked(self, draw: Draw, train: bool) -> Draw:
         """The draw with linker states from the SLUL that is trained along."""
@@ -506,12 +485,17 @@ def development(run: Run) -> dict[str, float]:
 
 def batch_noise(like: Tensor) -> Tensor:
     """Noise of `like`'s shape (B,T,CHANNELS), smooth in time as `model.smooth_noise` is."""
-    around = int(4 * SMOOTH)
-    kernel = torch.exp(-0.5 * (torch.arange(-around, around + 1) / SMOOTH) ** 2)
+    kernel = torch.from_numpy(noise_kernel()).float()
     batch, frames, channels = like.shape
-    white = torch.randn(batch * channels, 1, frames + 2 * around)
+    white = torch.randn(batch * channels, 1, frames + len(kernel) - 1)
     smooth = nn.functional.conv1d(white, (kernel / kernel.norm())[None, None])
     return smooth.view(batch, channels, frames).transpose(1, 2).to(like.device)
+
+
+def _both_seen(mask: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """A mask (T, CHANNELS) at fractional frames: what both neighbours show."""
+    low = np.minimum(at.astype(int), len(mask) - 2)
+    return np.minimum(mask[low], mask[low + 1])
 
 
 def swapped(

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 from stable_signer.errors import StableSignerError
 from stable_signer.slul.glosses import Entry, Glossary
-from stable_signer.slul.plan import SPELLING_PACES, Sign
+from stable_signer.slul.plan import SPELLED_HOLD, SPELLING_PACES, Sign
 from stable_signer.slul.tokens import letters
 
 LONGEST_PAUSE = 10.0
-SPELLED_HOLD = 0.2  # seconds that the last letter is held longer
 PREDICATES = frozenset({"VERB", "BE", "MODAL", "DO", "PERFECT"})
 
 

@@ -19,6 +19,7 @@ from stable_signer.errors import StableSignerError
 VERSION = 1
 SPEEDS = (0.25, 3.0)  # slowest and fastest pace of signing; 1 is the default
 SPELLING_PACES = {"learner": 0.40, "standard": 0.24, "fluent": 0.16}  # seconds a letter
+SPELLED_HOLD = 0.2  # seconds that the last letter of a spelled word is held longer
 LONGEST_PLAN = 3600.0  # seconds: beyond this a plan is surely a mistake
 LANGUAGES = {"ase": "American Sign Language", "gsg": "German Sign Language"}
 KINDS = ("lexical", "fingerspelled", "number", "index", "classifier", "pause")

@@ -25,7 +25,15 @@ from stable_signer.errors import StableSignerError
 from stable_signer.slul import losses
 from stable_signer.slul.decode import BeamConfig, GlossTrie, Reader, best_lines
 from stable_signer.slul.model import Checkpoint, Slul, SlulConfig, from_t5, shift_right
-from stable_signer.slul.recipes import checked, fingerprint, read_toml
+from stable_signer.slul.runs import (
+    checked,
+    fingerprint,
+    follow,
+    learning_rate,
+    read_state,
+    read_toml,
+    write_state,
+)
 from stable_signer.slul.vocabulary import EOS, MASK, OPEN_TAGS, SLOT_NAMES, Vocabulary
 
 
@@ -229,14 +237,9 @@ class Run:
 
     def resume(self) -> bool:
         """Go on from `folder`/state.pt, if there is one; StableSignerError when another recipe wrote it."""
-        path = self.folder / "state.pt"
-        if not path.exists():
+        state = read_state(self.folder, self.recipe)
+        if state is None:
             return False
-        state = torch.load(path, weights_only=True)
-        if state["recipe"] != self.recipe.fingerprint:
-            raise StableSignerError(
-                f"{self.folder} holds a run of another recipe: give another --output or its own recipe"
-            )
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -249,10 +252,10 @@ class Run:
 
     def keep(self) -> None:
         """Write state.pt, whole or not at all."""
-        part = self.folder / "state.pt.part"
-        torch.save(
+        write_state(
+            self.folder,
+            self.recipe,
             {
-                "recipe": self.recipe.fingerprint,
                 "model": self.model.state_dict(),
                 "averaged": self.averaged.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -263,9 +266,7 @@ class Run:
                 "torch": torch.get_rng_state(),
                 "python": json.dumps(self.random.getstate()),
             },
-            part,
         )
-        part.replace(self.folder / "state.pt")
 
     def batches(self) -> Iterator[Batch]:
         """One epoch of batches of similar length, in random order, texts cut into pieces afresh."""
@@ -296,18 +297,14 @@ class Run:
         return Batch(source, (source != 0).long(), targets, weights, masked)
 
     def rate(self) -> float:
-        """Learning rate of this step: linear warm-up, then a cosine down to 3%."""
-        rise = min((self.step + 1) / max(self.recipe.warmup, 1), 1.0)
-        fall = 0.5 * (1 + math.cos(math.pi * min(self.step / self.total_steps, 1.0)))
-        return self.recipe.learning_rate * rise * (0.97 * fall + 0.03)
+        """Learning rate of this step."""
+        r = self.recipe
+        return learning_rate(self.step, self.total_steps, r.learning_rate, r.warmup)
 
     def advance(self) -> None:
         """After an optimiser step: count it and move the running mean of the weights."""
         self.step += 1
-        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for mean, now in zip(self.averaged.parameters(), self.model.parameters()):
-                mean.lerp_(now.detach().to(mean.device), 1 - decay)
+        follow(self.averaged, self.model, self.step, self.recipe.average)
 
     def checkpoint(self, scores: dict[str, float]) -> Checkpoint:
         """What is kept: the averaged network."""

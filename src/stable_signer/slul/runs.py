@@ -1,13 +1,17 @@
-"""Reading a training recipe: a TOML file whose every key and value is checked against a dataclass."""
+"""What every training run needs: a checked recipe, a learning rate, a running mean, a state to go on from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import nn
 
 from stable_signer.errors import StableSignerError
 
@@ -45,3 +49,41 @@ def checked(kind: Any, data: dict[str, Any], where: str) -> dict[str, Any]:
 def fingerprint(recipe: Any) -> str:
     """Identifies a recipe, so that a run is never resumed with another one."""
     return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
+    """Of a step: linear warm-up to the peak, then a cosine down to 3% of it."""
+    rise = min((step + 1) / max(warmup, 1), 1.0)
+    fall = 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+    return peak * rise * (0.97 * fall + 0.03)
+
+
+def follow(mean: nn.Module, now: nn.Module, step: int, average: float) -> None:
+    """Move the running mean of the weights after `step` steps; it follows faster at the beginning."""
+    decay = min(average, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for kept, new in zip(mean.parameters(), now.parameters(), strict=True):
+            kept.lerp_(new.detach().to(kept.device), 1 - decay)
+
+
+def read_state(folder: Path, recipe: Any) -> dict[str, Any] | None:
+    """What `write_state` left in a run's folder; None when there is nothing yet.
+
+    Raises StableSignerError when another recipe wrote it.
+    """
+    path = folder / "state.pt"
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    if state["recipe"] != fingerprint(recipe):
+        raise StableSignerError(
+            f"{folder} holds a run of another recipe: give another --output or its own recipe"
+        )
+    return state
+
+
+def write_state(folder: Path, recipe: Any, state: dict[str, Any]) -> None:
+    """Write state.pt, whole or not at all."""
+    part = folder / "state.pt.part"
+    torch.save({"recipe": fingerprint(recipe), **state}, part)
+    part.replace(folder / "state.pt")
