@@ -67,11 +67,22 @@ class MeshRenderer:
 
     def picture(self, vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
         """One frame: the figure's vertices (N, 3) in metres and projected (N, 3) -> (H, W, 3) uint8."""
-        figure, size, scene = self.figure, self.size, self.scene
+        return self.painted(vertices, *self.samples(points))
+
+    def samples(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Projected vertices (N, 3) -> the same in sample coordinates, and what `visible` finds at 2 x 2
+        samples a pixel: triangle (2H, 2W) int32, inverse depth (2H, 2W) float32."""
         fine = np.ascontiguousarray(points * np.array([SAMPLES, SAMPLES, 1], dtype=np.float32))
-        triangle = np.empty((size * SAMPLES, size * SAMPLES), np.int32)
+        triangle = np.empty((self.size * SAMPLES, self.size * SAMPLES), np.int32)
         inverse = np.empty(triangle.shape, np.float32)
-        visible(fine, figure.triangles, figure.cull, triangle, inverse)
+        visible(fine, self.figure.triangles, self.figure.cull, triangle, inverse)
+        return fine, triangle, inverse
+
+    def painted(
+        self, vertices: np.ndarray, fine: np.ndarray, triangle: np.ndarray, inverse: np.ndarray
+    ) -> np.ndarray:
+        """Vertices (N, 3) and their `samples` -> (H, W, 3) uint8."""
+        figure, size, scene = self.figure, self.size, self.scene
         normals = np.empty_like(vertices)
         vertex_normals_into(vertices, figure.triangles, normals)
         shadow = np.empty((SHADOW_TEXELS, SHADOW_TEXELS), np.float32)

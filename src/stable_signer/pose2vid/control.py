@@ -1,0 +1,274 @@
+"""Control maps: what Pose2Vid is told of the body, exactly, before it draws a pixel.
+
+CHANNELS maps (C, H, W) uint8 for each frame, made from the same samples as the mesh look:
+
+    0       coverage     how much of the pixel the figure fills
+    1       depth        128 at the signing plane, one step 4 mm, larger is nearer
+    2 - 4   normal       x to the right, y down, z to the camera; 128 is zero, 127 steps are one
+    5 - 7   place        where on the body: the canonical place of the surface (x, y, z), see `figure.py`
+    8 - 10  part         the code of the part, `PART_CODES`: every finger has its own
+    11, 12  hands        heat of the 21 points of the right and of the left hand
+    13      face         heat of the face points
+
+Coverage is antialiased over 2 x 2 samples; the others are means over the samples of a pixel that hit the
+figure, so that they do not fade at its outline. What no sample hits is 0 in every channel but the heats.
+
+Two implementations of one definition: `maps_into`, a numba kernel for one frame on the CPU, and
+`control_maps` in torch, batched, on any device. A test holds them equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stable_signer.body.kernels import kernel
+from stable_signer.body.keypoints import RigidPoints
+from stable_signer.body.skeleton import Body, RestPose
+from stable_signer.body.skinning import Posed
+from stable_signer.pose2vid.camera import Camera
+from stable_signer.pose2vid.figure import Figure
+from stable_signer.pose2vid.raster import rasterise
+from stable_signer.pose2vid.shading import CANON, EYE, HAIR, TEETH, TONGUE, vertex_normals_into
+
+CHANNELS = 14
+COVERAGE, DEPTH, NORMAL, PLACE, PART, RIGHT_HAND, LEFT_HAND, FACE = 0, 1, 2, 5, 8, 11, 12, 13
+DEPTH_STEP = 0.004  # metres
+HEAT_WIDTH = 1 / 160  # standard deviation of a point's heat, in picture sides
+PLACE_LOW = np.array([-0.75, -0.25, -0.10], np.float32)  # metres; the canonical figure lies between these
+PLACE_HIGH = np.array([0.75, 0.20, 1.00], np.float32)
+
+_LIMBS = {
+    "palm": ("wrist", "metacarpal"), "forearm": ("lowerarm",), "upperarm": ("upperarm", "shoulder", "clavicle"),
+}  # fmt: skip
+PARTS: tuple[str, ...] = (
+    *("trunk", "head", "neck", "clothes", "sleeve", "hair", "eye", "teeth", "tongue"),
+    *(f"{limb}.{side}" for side in "RL" for limb in _LIMBS),
+    *(f"finger{f}.{side}" for side in "RL" for f in range(1, 6)),
+)
+
+
+def _codes() -> np.ndarray:
+    """(len(PARTS), 3) uint8: well-spread colours, one a part (an R3 sequence, Roberts 2018)."""
+    golden = 1.2207440846057596  # the root of x^4 = x + 1
+    steps = np.arange(1, len(PARTS) + 1)[:, None] / golden ** np.arange(1, 4)[None]
+    return (40 + 215 * (steps % 1.0)).astype(np.uint8)
+
+
+PART_CODES = _codes()
+
+
+def part_labels(figure: Figure, body: Body, weights: np.ndarray) -> np.ndarray:
+    """(F,) uint8 index into PARTS for every triangle; weights (N, J): the figure's dense skinning weights."""
+    names = [_part_of_joint(name) for name in body.joints]
+    strongest = weights.argmax(1)  # (N,)
+    bare = np.array([PARTS.index(n) for n in names], np.uint8)[strongest]  # (N,)
+    label = bare[figure.triangles[:, 0]]
+    on_arm = np.char.find(np.array(PARTS)[label].astype(str), "arm") >= 0
+    cloth = figure.material == 4
+    label = np.where(cloth, np.where(on_arm, PARTS.index("sleeve"), PARTS.index("clothes")), label)
+    for material, name in ((HAIR, "hair"), (EYE, "eye"), (TEETH, "teeth"), (TONGUE, "tongue")):
+        label = np.where(figure.material == material, PARTS.index(name), label)
+    return label.astype(np.uint8)
+
+
+def _part_of_joint(name: str) -> str:
+    stem, _, side = name.partition(".")
+    if side in ("L", "R"):
+        if stem.startswith("finger"):
+            return f"{stem.split('-')[0]}.{side}"
+        for limb, starts in _LIMBS.items():
+            if stem.startswith(starts):
+                return f"{limb}.{side}"
+    if stem.startswith(("head", "jaw", "eye")):
+        return "head"
+    return "neck" if stem.startswith("neck") else "trunk"
+
+
+@dataclass(frozen=True)
+class ControlFigure:
+    """What the maps need of a dressed signer: N vertices, F triangles.
+
+    triangles (F, 3) int32, cull (F,) bool, place (N, 3) float32 in 0..255, code (F, 3) uint8, label (F,)
+    uint8 index into PARTS, points: the body's points from its joints.
+    """
+
+    triangles: np.ndarray
+    cull: np.ndarray
+    place: np.ndarray
+    code: np.ndarray
+    label: np.ndarray
+    points: RigidPoints
+
+    @staticmethod
+    def of(figure: Figure, body: Body, anatomy: RestPose) -> ControlFigure:
+        """From a dressed signer and the signer's bare rest pose."""
+        label = part_labels(figure, body, figure.skin.weights.to_dense().numpy())
+        canon = figure.attributes[:, CANON : CANON + 3]
+        place = np.clip((canon - PLACE_LOW) / (PLACE_HIGH - PLACE_LOW), 0, 1) * 254 + 1
+        return ControlFigure(
+            figure.triangles,
+            figure.cull,
+            np.ascontiguousarray(place, np.float32),
+            PART_CODES[label],
+            label,
+            RigidPoints(body, anatomy),
+        )
+
+    def keypoints(self, posed: Posed, camera: Camera) -> np.ndarray:
+        """A posed body (B frames) -> (B, 42 + K, 2) pixels: right hand, left hand, face points."""
+        turns, joints = posed.turns, posed.joints
+        spots = [self.points.hand(turns, joints, side) for side in "RL"] + [self.points.face(turns, joints)]
+        return camera.project(torch.cat(spots, 1))[..., :2].numpy()
+
+
+def frame_maps(
+    figure: ControlFigure,
+    camera: Camera,
+    vertices: np.ndarray,
+    fine: np.ndarray,
+    triangle: np.ndarray,
+    inverse: np.ndarray,
+    keypoints: np.ndarray,
+) -> np.ndarray:
+    """One frame: vertices (N, 3) metres, `MeshRenderer.samples` of them, keypoints (42 + K, 2) pixels ->
+    maps (CHANNELS, H, W) uint8."""
+    size = camera.size
+    normals = np.empty_like(vertices)
+    vertex_normals_into(vertices, figure.triangles, normals)
+    out = np.empty((CHANNELS, size, size), np.uint8)
+    middle = float(-camera.position[1]) - 0.16 * camera.height
+    maps_into(triangle, inverse, fine, normals, figure.triangles, figure.place, figure.code, middle, out)
+    heat_into(keypoints.astype(np.float32), HEAT_WIDTH * size, out[RIGHT_HAND:])
+    return out
+
+
+@kernel
+def maps_into(triangle, inverse, points, normals, triangles, place, code, middle, out):  # type: ignore[no-untyped-def]
+    """All channels but the heats, see the module; middle: depth of the signing plane in metres."""
+    height, width = out.shape[1:]
+    for row in range(height):
+        for column in range(width):
+            covered = 0
+            total = np.zeros(10)
+            for s in range(4):
+                y, x = 2 * row + s // 2, 2 * column + s % 2
+                f = triangle[y, x]
+                if f < 0:
+                    continue
+                covered += 1
+                i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+                px, py = x + 0.5, y + 0.5
+                u = (points[k, 0] - points[j, 0]) * (py - points[j, 1]) - (points[k, 1] - points[j, 1]) * (
+                    px - points[j, 0]
+                )
+                v = (points[i, 0] - points[k, 0]) * (py - points[k, 1]) - (points[i, 1] - points[k, 1]) * (
+                    px - points[k, 0]
+                )
+                w = (points[j, 0] - points[i, 0]) * (py - points[i, 1]) - (points[j, 1] - points[i, 1]) * (
+                    px - points[i, 0]
+                )
+                back = u + v + w > 0  # seen from behind: the normal points away
+                u, v, w = u / points[i, 2], v / points[j, 2], w / points[k, 2]
+                over = 1 / (u + v + w)
+                u, v, w = u * over, v * over, w * over
+                nx = u * normals[i, 0] + v * normals[j, 0] + w * normals[k, 0]
+                ny = u * normals[i, 1] + v * normals[j, 1] + w * normals[k, 1]
+                nz = u * normals[i, 2] + v * normals[j, 2] + w * normals[k, 2]
+                unit = (-1.0 if back else 1.0) / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
+                total[0] += (middle - 1 / inverse[y, x]) / 0.004 + 128
+                total[1] += 128 + 127 * nx * unit
+                total[2] += 128 - 127 * nz * unit  # the picture's y points down
+                total[3] += 128 - 127 * ny * unit  # the camera looks along +y
+                for c in range(3):
+                    total[4 + c] += u * place[i, c] + v * place[j, c] + w * place[k, c]
+                    total[7 + c] += code[f, c]
+            if covered == 0:
+                for c in range(11):
+                    out[c, row, column] = 0
+                continue
+            out[0, row, column] = min(covered * 64, 255)
+            for c in range(10):
+                out[1 + c, row, column] = np.uint8(min(max(total[c] / covered + 0.5, 0.0), 255.0))
+
+
+@kernel
+def heat_into(keypoints, sigma, out):  # type: ignore[no-untyped-def]
+    """keypoints (42 + K, 2) pixels -> out (3, H, W) uint8: the highest of the points' bells at each pixel."""
+    height, width = out.shape[1:]
+    out[:] = 0
+    reach = int(np.ceil(3 * sigma))
+    for p in range(keypoints.shape[0]):
+        layer = 0 if p < 21 else (1 if p < 42 else 2)
+        x, y = keypoints[p, 0], keypoints[p, 1]
+        if not (-1e6 < x < 1e6 and -1e6 < y < 1e6):
+            continue
+        for row in range(max(int(y) - reach, 0), min(int(y) + reach + 1, height)):
+            for column in range(max(int(x) - reach, 0), min(int(x) + reach + 1, width)):
+                dx, dy = column + 0.5 - x, row + 0.5 - y
+                heat = np.uint8(255 * np.exp(-(dx * dx + dy * dy) / (2 * sigma * sigma)) + 0.5)
+                if heat > out[layer, row, column]:
+                    out[layer, row, column] = heat
+
+
+def control_maps(
+    figure: ControlFigure, camera: Camera, vertices: Tensor, keypoints: Tensor
+) -> Tensor:
+    """The same in torch, for a batch, on the device of `vertices` (B, N, 3); keypoints (B, 42 + K, 2) pixels.
+
+    Returns (B, CHANNELS, H, W) uint8. Back faces of closed surfaces need no culling here: a nearer front
+    face hides them.
+    """
+    device, size = vertices.device, camera.size
+    triangles = torch.from_numpy(figure.triangles).to(device).long()
+    place, code = (torch.from_numpy(a).to(device) for a in (figure.place, figure.code))
+    points = camera.project(vertices) * torch.tensor([2.0, 2.0, 1.0], device=device)
+    seen = rasterise(points, triangles, 2 * size, 2 * size)
+    hit = seen.triangle >= 0  # (B, 2H, 2W)
+    face = seen.triangle.clamp(min=0)
+    corner = triangles[face]  # (B, 2H, 2W, 3)
+    edges = vertices[:, triangles]  # (B, F, 3, 3)
+    flat = torch.linalg.cross(edges[:, :, 1] - edges[:, :, 0], edges[:, :, 2] - edges[:, :, 0], dim=-1)
+    normals = torch.zeros_like(vertices)
+    for k in range(3):
+        normals.index_add_(1, triangles[:, k], flat)
+    normals = F.normalize(normals, dim=-1, eps=1e-20)
+    frame = torch.arange(len(vertices), device=device)[:, None, None]
+    weights = seen.barycentric[..., None]
+    normal = (normals[frame[..., None], corner] * weights).sum(-2)  # (B, 2H, 2W, 3)
+    a, b, c = points[frame[..., None], corner].unbind(-2)
+    area = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
+    normal = F.normalize(normal, dim=-1) * torch.where(area > 0, -1.0, 1.0)[..., None]
+    middle = float(-camera.position[1]) - 0.16 * camera.height
+    depth = (middle - seen.depth.where(hit, torch.ones_like(seen.depth))) / DEPTH_STEP + 128
+    where = (place[corner] * weights).sum(-2)  # (B, 2H, 2W, 3)
+    turned = normal[..., [0, 2, 1]] * torch.tensor([127.0, -127.0, -127.0], device=device) + 128
+    values = torch.cat([depth[..., None], turned, where, code[face].float()], -1) * hit[..., None]
+    share = F.avg_pool2d(hit[:, None].float(), 2)  # (B, 1, H, W)
+    mean = F.avg_pool2d(values.permute(0, 3, 1, 2), 2) / share.clamp(min=0.25)
+    mean = torch.where(share > 0, (mean + 0.5).clamp(0, 255), 0)
+    heat = _heat(keypoints.to(device), HEAT_WIDTH * size, size)
+    return torch.cat([(share * 256).clamp(max=255), mean, heat], 1).to(torch.uint8)
+
+
+def _heat(keypoints: Tensor, sigma: float, size: int) -> Tensor:
+    """keypoints (B, 42 + K, 2) -> (B, 3, H, W) in 0..255."""
+    line = torch.arange(size, device=keypoints.device) + 0.5
+    layers = []
+    for group in (keypoints[:, :21], keypoints[:, 21:42], keypoints[:, 42:]):
+        cell = group.clamp(-1e6, 1e6).trunc()
+        reach = int(np.ceil(3 * sigma))
+        bells = []
+        for axis in (1, 0):
+            apart = line[None, None] - group[..., axis, None]  # (B, P, size)
+            near = (line[None, None] - 0.5 - cell[..., axis, None]).abs() <= reach
+            bells.append(torch.exp(-apart * apart / (2 * sigma * sigma)) * near)
+        layer = torch.zeros(len(group), size, size, device=group.device)
+        for p in range(group.shape[1]):
+            layer = torch.maximum(layer, bells[0][:, p, :, None] * bells[1][:, p, None, :])
+        layers.append(layer)
+    return 255 * torch.stack(layers, 1) + 0.5
