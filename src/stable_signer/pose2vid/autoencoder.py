@@ -1,0 +1,106 @@
+"""The autoencoder of Pose2Vid: pictures of the figure <-> latents, its decoder guided by the control maps.
+
+An eighth of the picture's side in each direction is too coarse for fingers, so the decoder is told where they
+are: it takes the control maps at full size beside the latent, and the latent need only carry what they do not
+say (colour, light, the look). The background is never drawn: pictures are of the figure over grey, and are
+laid over the style's background by their coverage.
+
+The encoder is diffusers' (`EncoderTiny`, from TAESD, Ollin Boer Bohan, MIT); the decoder and the upsampler are
+ours, of the same blocks.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.vae import AutoencoderTinyBlock, EncoderTiny
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stable_signer.pose2vid.control import CHANNELS, COVERAGE
+
+GREY = 0.5  # behind the figure in the network's pictures
+FACTOR = 8  # picture pixels a latent cell, in each direction
+
+
+def unit_maps(maps: Tensor) -> Tensor:
+    """Control maps (B, CHANNELS, H, W) uint8 -> float in [-1, 1]."""
+    return maps.float() / 127.5 - 1
+
+
+def coverage(maps: Tensor) -> Tensor:
+    """Control maps (B, CHANNELS, H, W) uint8 -> (B, 1, H, W) in [0, 1]."""
+    return maps[:, COVERAGE : COVERAGE + 1].float() / 255
+
+
+def halved(maps: Tensor) -> Tensor:
+    """Maps of half the side, (B, C, H, W) uint8 -> (B, C, H/2, W/2): means weighted by coverage."""
+    share = maps[:, COVERAGE : COVERAGE + 1].float()
+    total = F.avg_pool2d(share, 2)
+    weighted = F.avg_pool2d(maps[:, 1:11].float() * share, 2) / total.clamp(min=1)
+    return torch.cat([total, weighted, F.avg_pool2d(maps[:, 11:].float(), 2)], 1).round().to(torch.uint8)
+
+
+class Autoencoder(ModelMixin, ConfigMixin):
+    """Picture (B, 3, H, W) in [0, 1] -> latent (B, latent_channels, H/8, W/8) -> picture again."""
+
+    @register_to_config
+    def __init__(self, latent_channels: int = 12, width: int = 64, fine_width: int = 32) -> None:
+        super().__init__()
+        self.encoder = EncoderTiny(3, latent_channels, (1, 1, 1, 1), (48, 48, 48, 48), "relu")
+        self.decoder = GuidedDecoder(latent_channels, width, fine_width)
+
+    def encode(self, picture: Tensor) -> Tensor:
+        """Figure over grey, (B, 3, H, W) in [0, 1] -> latent, of about unit variance."""
+        return self.encoder(2 * picture - 1)
+
+    def decode(self, latent: Tensor, maps: Tensor) -> Tensor:
+        """latent (B, L, H/8, W/8), maps (B, CHANNELS, H, W) in [-1, 1] -> picture (B, 3, H, W), not
+        clamped."""
+        return self.decoder(latent, maps)
+
+
+class GuidedDecoder(nn.Module):
+    """Latent and maps meet at a quarter of the side and at half of it."""
+
+    def __init__(self, latent_channels: int, width: int, fine_width: int) -> None:
+        super().__init__()
+        self.latent = nn.Sequential(
+            nn.Conv2d(latent_channels, width, 3, padding=1), nn.ReLU(), AutoencoderTinyBlock(width, width, "relu")
+        )
+        self.rise = nn.Conv2d(width, 4 * width, 1)
+        self.coarse = nn.Conv2d(16 * CHANNELS, width, 1)
+        self.middle = AutoencoderTinyBlock(width, width, "relu")
+        self.lift = nn.Conv2d(width, 4 * fine_width, 1)
+        self.fine = nn.Conv2d(4 * CHANNELS, fine_width, 3, padding=1)
+        self.finest = AutoencoderTinyBlock(fine_width, fine_width, "relu")
+        self.out = nn.Conv2d(fine_width, 4 * 3, 3, padding=1)
+
+    def forward(self, latent: Tensor, maps: Tensor) -> Tensor:
+        """See `Autoencoder.decode`."""
+        x = F.pixel_shuffle(self.rise(self.latent(latent)), 2)  # (B, width, H/4, W/4)
+        x = self.middle(F.relu(x + self.coarse(F.pixel_unshuffle(maps, 4))))
+        x = F.pixel_shuffle(self.lift(x), 2)  # (B, fine, H/2, W/2)
+        x = self.finest(F.relu(x + self.fine(F.pixel_unshuffle(maps, 2))))
+        return 0.5 + F.pixel_shuffle(self.out(x), 2)  # (B, 3, H, W)
+
+
+class Upsampler(ModelMixin, ConfigMixin):
+    """A picture of half the side and full-size maps -> the picture at full size, with the maps' sharp edges."""
+
+    @register_to_config
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        self.picture = nn.Conv2d(12, width, 3, padding=1)
+        self.maps = nn.Conv2d(16 * CHANNELS, width, 1)
+        self.body = AutoencoderTinyBlock(width, width, "relu")
+        self.out = nn.Conv2d(width, 48, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, picture: Tensor, maps: Tensor) -> Tensor:
+        """picture (B, 3, H/2, W/2) in [0, 1], maps (B, CHANNELS, H, W) in [-1, 1] -> (B, 3, H, W)."""
+        x = self.picture(F.pixel_unshuffle(picture, 2)) + self.maps(F.pixel_unshuffle(maps, 4))  # at H/4
+        detail = F.pixel_shuffle(self.out(self.body(F.relu(x))), 4)
+        return F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False) + detail

@@ -1,0 +1,136 @@
+"""Sampling: from control maps and an appearance to pictures, in 1, 2 or 20 steps.
+
+The network predicts the clean latent and was trained from pure noise half of the time, so one step is a draw of
+its own; more steps follow DDIM (Song, Meng and Ermon 2021) with zero terminal signal (Lin et al. 2024).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from stable_signer.errors import StableSignerError
+from stable_signer.pose2vid.autoencoder import Autoencoder, Upsampler, unit_maps
+from stable_signer.pose2vid.controlnet import Denoiser
+
+PARTS = ("autoencoder", "denoiser", "upsampler")
+STEPS_TRAINED = 1000
+
+
+def make_scheduler() -> DDIMScheduler:
+    """The noise schedule that training and sampling share: it ends in pure noise."""
+    return DDIMScheduler(
+        num_train_timesteps=STEPS_TRAINED,
+        beta_schedule="scaled_linear",
+        prediction_type="sample",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+    )
+
+
+Predict = Callable[[Tensor, Tensor], Tensor]  # (noisy, step) -> clean
+
+
+def sample(predict: Predict, noise: Tensor, steps: int) -> Tensor:
+    """noise (B, L, h, w) -> clean latent; `steps` calls of `predict`. Deterministic (eta 0)."""
+    scheduler = make_scheduler()
+    scheduler.set_timesteps(steps)
+    x = noise
+    for step in scheduler.timesteps:
+        clean = predict(x, step.expand(len(x)).to(x.device))
+        if steps == 1:
+            return clean
+        x = scheduler.step(clean, int(step), x).prev_sample
+    return x
+
+
+class Pose2Vid(nn.Module):
+    """The three networks; `pose2vid.diffusion.DiffusionRenderer` draws motions with them."""
+
+    def __init__(self, autoencoder: Autoencoder, denoiser: Denoiser, upsampler: Upsampler) -> None:
+        super().__init__()
+        self.autoencoder, self.denoiser, self.upsampler = autoencoder, denoiser, upsampler
+
+    @classmethod
+    def fresh(cls, size: str = "small", latent_channels: int = 12) -> Pose2Vid:
+        """Untrained, of a size in controlnet.SIZES; seed torch before."""
+        return cls(Autoencoder(latent_channels), Denoiser.of_size(size, latent_channels), Upsampler())
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write pose2vid-autoencoder, -denoiser and -upsampler.safetensors, fp16, sizes in the metadata."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = json.dumps({"size": self.size, "latent_channels": self.autoencoder.config.latent_channels})
+        for part in PARTS:
+            tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in getattr(self, part).state_dict().items()}
+            path = folder / f"pose2vid-{part}.safetensors"
+            save_file(tensors, path.with_suffix(".part"), {"config": config})
+            path.with_suffix(".part").replace(path)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Pose2Vid:
+        """Read what `save_pretrained` wrote. Raises StableSignerError for missing files or other sizes."""
+        model: Pose2Vid | None = None
+        for part in PARTS:
+            path = Path(folder) / f"pose2vid-{part}.safetensors"
+            try:
+                with safe_open(path, "pt") as file:
+                    config = json.loads((file.metadata() or {}).get("config", "{}"))
+                    tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+            except (OSError, SafetensorError) as error:
+                raise StableSignerError(
+                    f"{path} cannot be read ({error}): give the folder that `train pose2vid` wrote"
+                ) from error
+            try:
+                if model is None:
+                    model = cls.fresh(config["size"], config["latent_channels"])
+                getattr(model, part).load_state_dict(tensors)
+            except (KeyError, RuntimeError) as error:
+                raise StableSignerError(
+                    f"{path} holds weights of another size than its metadata says: train or fetch it anew"
+                ) from error
+        assert model is not None
+        return model.eval()
+
+    @property
+    def size(self) -> str:
+        """The key of controlnet.SIZES."""
+        from stable_signer.pose2vid.controlnet import SIZES
+
+        widths = tuple(self.denoiser.unet.config.block_out_channels)
+        return next(name for name, size in SIZES.items() if size["widths"] == widths)
+
+    def latents(
+        self,
+        maps: Tensor,
+        vector: Tensor,
+        previous: Tensor | None,
+        noise: Tensor,
+        steps: int = 1,
+        guidance: float = 1.0,
+        steered: bool = True,
+    ) -> Tensor:
+        """maps (B, C, H, W) uint8, vector (B, VECTOR), previous and noise (B, L, H/8, W/8) -> latents.
+
+        guidance above 1 leans on the appearance more than was learned (classifier-free); it doubles the cost.
+        steered False leaves the ControlNet out, to see what it is worth.
+        """
+        signed = unit_maps(maps)
+        before = torch.zeros_like(noise) if previous is None else previous
+
+        def predict(noisy: Tensor, step: Tensor) -> Tensor:
+            told = self.denoiser(noisy, step, before, signed, vector, steered)
+            if guidance == 1.0:
+                return told
+            untold = self.denoiser(noisy, step, before, signed, torch.zeros_like(vector), steered)
+            return untold + guidance * (told - untold)
+
+        return sample(predict, noise, steps)

@@ -1,0 +1,274 @@
+"""The studio: pictures of synthetic signers for Pose2Vid to learn from, with the control maps beside them.
+
+An `Appearance` is who is seen and how: a signer's card, a style (background, light) and a rendering look. As a
+vector (`Appearance.vector`) it is what the network is told, so looks, colours and light can be mixed.
+
+The looks, all made from the same deferred shading (`mesh.py`) at full size:
+
+    natural   the shaded figure, its skin mottled by vertex, light scattered under the skin
+    soft      a large soft light, a little bloom
+    cartoon   light in steps, strong colours, outlines
+    line      a drawing: outlines, washes and hatched tones on paper
+
+Outlines run where two parts meet that do not grow out of one another, and where depth jumps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from stable_signer.body.motion import Motion
+from stable_signer.body.skeleton import Body
+from stable_signer.errors import StableSignerError
+from stable_signer.pose2vid.control import PARTS, ControlFigure, frame_maps
+from stable_signer.pose2vid.hair import CUTS
+from stable_signer.pose2vid.mesh import MeshRenderer
+from stable_signer.pose2vid.shading import COLOUR, SKIN
+from stable_signer.pose2vid.signers import SIGNERS, STYLES, Clothes, Hair, Light, SignerCard, Style, linear
+
+RENDERINGS = {
+    "natural": "a shaded person in the style's light",
+    "soft": "the same in large soft light, with a little bloom",
+    "cartoon": "light in steps, strong colours, outlines",
+    "line": "outlines and washes on paper",
+}
+# The groups of the appearance vector, each a token for the network's cross-attention, and their lengths.
+GROUPS = {"skin": 6, "face": 9, "hair": 4, "clothes": 6, "light": 24, "rendering": len(RENDERINGS)}
+VECTOR = sum(GROUPS.values())
+SLEEVES, NECKS = ("long", "three-quarter", "short"), ("crew", "v", "boat", "high")
+BEARDS = ("none", "stubble", "full")
+PAPER = np.array([246, 241, 230], np.float32)
+CHUNK = 8  # frames posed at once
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Who is seen and how. Raises StableSignerError for an unknown rendering."""
+
+    signer: SignerCard
+    style: Style
+    rendering: str = "natural"
+
+    def __post_init__(self) -> None:
+        if self.rendering not in RENDERINGS:
+            raise StableSignerError(
+                f"there is no rendering {self.rendering!r}: choose one of {', '.join(RENDERINGS)}"
+            )
+
+    def vector(self) -> np.ndarray:
+        """(VECTOR,) float32, linear colours and unit directions, in the order of GROUPS."""
+        card, style = self.signer, self.style
+
+        def lit(light: Light) -> list[float]:
+            unit = np.array(light.direction) / np.linalg.norm(light.direction)
+            return [*unit.tolist(), *light.colour]
+
+        groups = {
+            "skin": [*linear(card.skin), *linear(card.lips)],
+            "face": [
+                *linear(card.eyes), *linear(card.brows), BEARDS.index(card.beard) / 2, card.age_lines,
+                float(card.freckles),
+            ],
+            "hair": [*linear(card.hair.colour), float(card.hair.style == "bald")],
+            "clothes": [*linear(card.clothes.top), *linear(card.clothes.trousers)],
+            "light": [*lit(style.key), *lit(style.fill), *lit(style.rim), *style.sky, *style.ground],
+            "rendering": [float(self.rendering == name) for name in RENDERINGS],
+        }  # fmt: skip
+        assert {name: len(values) for name, values in groups.items()} == GROUPS
+        return np.array([value for values in groups.values() for value in values], np.float32)
+
+
+def mixed(shares: list[tuple[np.ndarray, float]]) -> np.ndarray:
+    """The mean of appearance vectors, weighted; weights are made to sum to one.
+
+    Raises StableSignerError when no weight is positive.
+    """
+    total = sum(share for _, share in shares)
+    if not shares or total <= 0 or min(share for _, share in shares) < 0:
+        raise StableSignerError("a mixture needs positive shares: write it as maya:0.6,ben:0.4")
+    return sum((vector * np.float32(share / total) for vector, share in shares), np.zeros(VECTOR, np.float32))
+
+
+def random_appearance(rng: np.random.Generator) -> Appearance:
+    """A new person in new clothes and light: half of the time one of the shipped signers and styles."""
+    card = SIGNERS[str(rng.choice(list(SIGNERS)))]
+    style = STYLES[str(rng.choice(list(STYLES)))]
+    rendering = str(rng.choice(list(RENDERINGS), p=[0.4, 0.2, 0.2, 0.2]))
+    if rng.random() < 0.5:
+        return Appearance(card, style, rendering)
+
+    def colour(low: float, high: float) -> str:
+        return "#" + "".join(f"{int(v):02x}" for v in rng.uniform(low, high, 3))
+
+    donor, hair = (SIGNERS[str(rng.choice(list(SIGNERS)))] for _ in range(2))
+    card = replace(
+        card,
+        skin=donor.skin,
+        lips=donor.lips,
+        eyes=str(rng.choice([s.eyes for s in SIGNERS.values()])),
+        brows=hair.brows,
+        hair=Hair(str(rng.choice([*CUTS, "bald"])), hair.hair.colour if rng.random() < 0.7 else colour(15, 230)),
+        clothes=Clothes(
+            colour(15, 240), str(rng.choice(SLEEVES)), str(rng.choice(NECKS)), colour(20, 110)
+        ),
+        age_lines=float(rng.choice([0.0, 0.0, 0.4, 0.8])),
+        freckles=bool(rng.random() < 0.15),
+    )
+
+    def jitter(light: Light, turn: float) -> Light:
+        direction = np.array(light.direction) + rng.normal(0, turn, 3)
+        strength = np.array(light.colour) * rng.uniform(0.8, 1.15) * rng.uniform(0.94, 1.06, 3)
+        return Light(tuple(direction.tolist()), tuple(strength.tolist()))  # type: ignore[arg-type]
+
+    style = replace(style, key=jitter(style.key, 0.25), fill=jitter(style.fill, 0.2), rim=jitter(style.rim, 0.2))
+    return Appearance(card, style, rendering)
+
+
+class Studio:
+    """Pictures of one appearance at one size, with their control maps."""
+
+    def __init__(self, body: Body, appearance: Appearance, size: int = 512) -> None:
+        self.appearance, self.size = appearance, size
+        style = appearance.style
+        if appearance.rendering == "soft":
+            style = softened(style)
+        self.mesh = MeshRenderer(body, appearance.signer, style, size)
+        self.control = ControlFigure.of(self.mesh.figure, body, body.signer(appearance.signer.body))
+        if appearance.rendering == "natural":
+            self._mottle()
+
+    def frames(self, motion: Motion) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each frame as a picture (H, W, 3) uint8 on the style's background and its maps (C, H, W) uint8."""
+        camera = self.mesh.camera
+        for start in range(0, len(motion), CHUNK):
+            posed = self.mesh.figure.skin.pose_motion(motion[start : start + CHUNK])
+            keypoints = self.control.keypoints(posed, camera)
+            for vertices, spots in zip(posed.vertices, keypoints):
+                samples = self.mesh.samples(camera.project(vertices).numpy())
+                maps = frame_maps(self.control, camera, vertices.numpy(), *samples, spots)
+                picture = self.mesh.painted(vertices.numpy(), *samples)
+                yield self._rendered(picture, *samples[1:]), maps
+
+    def background(self) -> np.ndarray:
+        """(H, W, 3) uint8, what is behind the figure: the style's wall, or paper."""
+        return backdrop_of(self.appearance, self.mesh.plain)
+
+    def _mottle(self) -> None:
+        """Skin is not of one colour: blotches of some millimetres to centimetres, redder where darker."""
+        skin = np.unique(self.mesh.figure.triangles[self.mesh.figure.material == SKIN])
+        place = self.mesh.figure.attributes[skin, :3].astype(np.float64)
+        blotch = sum(
+            np.sin(place @ (direction * 2 * np.pi / length) + phase)
+            for direction, length, phase in (
+                (np.array([0.8, 0.3, 0.5]), 0.021, 0.4), (np.array([-0.5, 0.7, 0.6]), 0.014, 1.9),
+                (np.array([0.2, -0.6, 0.8]), 0.033, 2.7), (np.array([0.6, 0.6, -0.5]), 0.009, 0.9),
+            )
+        )  # fmt: skip
+        tone = 1 + np.asarray(blotch)[:, None] * np.array([0.012, 0.024, 0.026])
+        self.mesh.figure.attributes[skin, COLOUR : COLOUR + 3] *= tone.astype(np.float32)
+
+    def _rendered(self, picture: np.ndarray, triangle: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+        rendering = self.appearance.rendering
+        if rendering == "natural":
+            return picture
+        covered = (triangle >= 0).reshape(self.size, 2, self.size, 2).mean((1, 3), dtype=np.float32)
+        if rendering == "soft":  # no glow on the wall: the wall is never drawn
+            return np.where(covered[..., None] > 0, bloomed(picture), self.background())
+        lines = outlines(triangle, inverse, self.control.label, self.size)
+        if rendering == "cartoon":
+            return cartoon(picture, lines)
+        return drawing(picture, lines, covered)
+
+
+def backdrop_of(appearance: Appearance, plain: np.ndarray) -> np.ndarray:
+    """What is behind the figure in this rendering; plain (H, W, 3) uint8: the style's wall."""
+    if appearance.rendering == "line":
+        return np.broadcast_to(PAPER.astype(np.uint8), plain.shape).copy()
+    return bloomed(plain) if appearance.rendering == "soft" else plain
+
+
+def softened(style: Style) -> Style:
+    """The same place in the light of a large soft box: less key, more fill and sky."""
+
+    def times(light: Light, factor: float) -> Light:
+        r, g, b = (c * factor for c in light.colour)
+        return Light(light.direction, (r, g, b))
+
+    sky, ground = (tuple(c * 1.7 for c in part) for part in (style.sky, style.ground))
+    return replace(
+        style, key=times(style.key, 0.62), fill=times(style.fill, 1.3), sky=sky, ground=ground
+    )
+
+
+def bloomed(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 with a glow around what is light, and lifted shadows."""
+    grey = Image.fromarray(picture).convert("L").filter(ImageFilter.GaussianBlur(len(picture) / 42))
+    sharp = picture.astype(np.float32)
+    screen = 255 - (255 - sharp) * (255 - 0.28 * np.asarray(grey, np.float32)[..., None]) / 255
+    return np.clip(12 + screen * 0.93, 0, 255).astype(np.uint8)
+
+
+def cartoon(picture: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Light in steps, stronger colours, outlines; lines (H, W) in [0, 1]."""
+    sharp = picture.astype(np.float32)
+    level = sharp.max(2, keepdims=True) + 1
+    step = level / 44
+    stepped = (np.floor(step) + np.clip((step % 1 - 0.35) / 0.3, 0, 1)) * 44 + 6
+    colour = sharp * stepped / level
+    grey = colour.mean(2, keepdims=True)
+    return np.clip((grey + (colour - grey) * 1.3) * (1 - 0.88 * lines[..., None]), 0, 255).astype(np.uint8)
+
+
+def drawing(picture: np.ndarray, lines: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Outlines and two washes on paper; lines, covered (H, W) in [0, 1]."""
+    light = picture.astype(np.float32).mean(2)
+    wide = np.asarray(
+        Image.fromarray(picture).convert("L").filter(ImageFilter.GaussianBlur(len(picture) / 150)), np.float32
+    )
+    strokes = np.clip((wide - light - 7) / 16, 0, 1) * covered  # brows, lips, eyes, folds
+    wash = np.clip((150 - light) / 26, 0, 1) * 0.14 + np.clip((72 - light) / 22, 0, 1) * 0.3
+    tint = picture.astype(np.float32) * 0.22 + PAPER * 0.78
+    body = tint * (1 - wash[..., None])
+    page = PAPER + (body - PAPER) * covered[..., None]
+    ink = np.clip(np.maximum(lines, 0.85 * strokes), 0, 1)[..., None]
+    return np.clip(page + (np.array([38, 36, 44], np.float32) - page) * ink, 0, 255).astype(np.uint8)
+
+
+def _groups() -> np.ndarray:
+    """(len(PARTS) + 1,) which parts grow out of one another; the last is the background."""
+    names = {"trunk": 1, "head": 1, "neck": 1, "clothes": 2, "sleeve": 2, "hair": 3, "eye": 4, "teeth": 5,
+             "tongue": 6}  # fmt: skip
+    fingers = [name for name in PARTS if name.startswith("finger")]
+    return np.array(
+        [names.get(n, 10 + fingers.index(n) if n in fingers else (7 if n.endswith("R") else 8)) for n in PARTS]
+        + [0]
+    )
+
+
+_GROUP = _groups()
+
+
+def outlines(triangle: np.ndarray, inverse: np.ndarray, label: np.ndarray, size: int) -> np.ndarray:
+    """Samples (2H, 2W) -> (H, W) float32 in [0, 1]: where parts meet, where depth jumps by over
+    15 mm, and inside the figure's rim."""
+    group = _GROUP[np.where(triangle >= 0, label[triangle], len(PARTS))]
+    depth = np.where(triangle >= 0, 1 / np.maximum(inverse, 1e-6), 100.0)
+    edge = np.zeros(group.shape, bool)
+    for axis in (0, 1):
+        near, far = (np.take(group, range(a, group.shape[axis] - 1 + a), axis) for a in (0, 1))
+        gap = np.abs(np.diff(depth, axis=axis))
+        low, high = np.minimum(near, far), np.maximum(near, far)
+        own_hand = (low == np.where((high - 10) < 5, 7, 8)) & (high >= 10)  # a finger and its own palm
+        met = ((near != far) & ~own_hand) | (gap > 0.015)
+        place = [slice(None), slice(None)]
+        place[axis] = slice(0, -1)
+        edge[tuple(place)] |= met
+    mask = Image.fromarray(edge).convert("L")
+    if size >= 384:  # lines of about 1/300 of the side
+        mask = mask.filter(ImageFilter.MaxFilter(3))
+    inked = np.asarray(mask, np.float32) * (triangle >= 0)  # inside the figure: the wall is never drawn
+    return inked.reshape(size, 2, size, 2).mean((1, 3)) / 255

@@ -1,0 +1,337 @@
+"""Training Pose2Vid: autoencoder, then denoiser (UNet and ControlNet), then upsampler, on frames of the studio.
+
+    stable-signer train pose2vid --config recipe.toml --output runs/pose2vid
+
+The run folder holds the pool of frames, `log.jsonl`, `state.pt` (to go on from) and the four weight files that
+the renderer reads. The same code runs on a CPU and on a GPU (bf16 there).
+
+Losses. Autoencoder: L1 and 1 - SSIM in the picture, hands and face counted more, and latents held near unit
+variance. Denoiser: the clean latent's squared error from a noisy one, half of the time from pure noise, which
+is what one step has; and through the frozen decoder the picture loss again. Upsampler: the picture loss on
+squares of the full picture.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import DDIMScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stable_signer.errors import StableSignerError
+from stable_signer.pose2vid.likeness import ssim_map
+from stable_signer.pose2vid.autoencoder import GREY, Autoencoder, Upsampler, coverage, halved, unit_maps
+from stable_signer.pose2vid.control import FACE, RIGHT_HAND
+from stable_signer.pose2vid.controlnet import Denoiser
+from stable_signer.pose2vid.frames import RUN, FramePool
+from stable_signer.pose2vid.sampler import Pose2Vid, make_scheduler
+from stable_signer.slul.runs import checked, follow, learning_rate, read_state, read_toml, write_state
+
+STAGES = ("autoencoder", "denoiser", "upsampler")
+HAND_WEIGHT, FACE_WEIGHT = 5.0, 3.0  # beside 1 for every pixel of the figure
+SQUARE = 256  # side of the upsampler's training squares
+
+
+@dataclass(frozen=True)
+class Pose2VidRecipe:
+    """Everything a run depends on. Unknown keys in the TOML are refused.
+
+    motions: .npz of tools/build_motions.py. runs: of RUN frames each, in the pool. size: a key of
+    controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends though
+    steps are left (0: no limit; a run that a limit cut is not repeatable to the bit). batch: of the first two
+    stages. style_dropout: chance that the appearance is not told, for guidance. previous_dropout: chance that
+    the previous frame is not. full_frames: how many frames are held at full size for the upsampler.
+    """
+
+    motions: str = "runs/motions.npz"
+    runs: int = 500
+    size: str = "small"
+    latent_channels: int = 12
+    steps: tuple[int, ...] = (2000, 6000, 1500)
+    minutes: tuple[float, ...] = (0.0, 0.0, 0.0)
+    batch: int = 16
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    average: float = 0.998
+    style_dropout: float = 0.1
+    previous_dropout: float = 0.3
+    pure_noise: float = 0.5
+    full_frames: int = 800
+    workers: int = 0
+    save_every: int = 500
+    seed: int = 1
+
+    @classmethod
+    def load(cls, path: str | Path) -> Pose2VidRecipe:
+        """Read a TOML file; StableSignerError when it is missing, no TOML, or has a wrong key or value."""
+        recipe = cls(**checked(cls, read_toml(path), str(path)))
+        if len(recipe.steps) != len(STAGES) or len(recipe.minutes) != len(STAGES):
+            raise StableSignerError(f"{path}: steps and minutes need {len(STAGES)} numbers, one a stage")
+        if min(recipe.steps) < 1 or recipe.batch < 1 or recipe.runs < 1:
+            raise StableSignerError(f"{path}: steps, batch and runs must be at least 1")
+        return recipe
+
+
+class Frames:
+    """The pool at half size on the training device, and some of it at full size."""
+
+    def __init__(self, pool: FramePool, full_frames: int, device: torch.device) -> None:
+        self.pool, self.device = pool, device
+        count = pool.runs * RUN
+        self.picture = torch.empty(count, 3, 256, 256, dtype=torch.uint8, device=device)
+        self.maps = torch.empty(count, pool.maps.shape[1], 256, 256, dtype=torch.uint8, device=device)
+        self.vector = torch.empty(count, pool.vector.shape[1], device=device)
+        self.loaded: list[int] = []
+        self.known: set[int] = set()
+        self.full = full_frames
+
+    def refresh(self) -> int:
+        """Take in the runs that have become ready; returns how many runs there are."""
+        for run in np.flatnonzero(self.pool.ready):
+            if int(run) not in self.known:
+                rows = slice(int(run) * RUN, (int(run) + 1) * RUN)
+                maps = torch.from_numpy(self.pool.maps[rows]).to(self.device)
+                self.maps[rows] = halved(maps)
+                self.picture[rows] = F.avg_pool2d(self._full_picture(rows).float(), 2).round().to(torch.uint8)
+                self.vector[rows] = torch.from_numpy(self.pool.vector[rows]).to(self.device)
+                self.loaded.append(int(run))
+                self.known.add(int(run))
+        return len(self.loaded)
+
+    def wait(self, runs: int) -> None:
+        """Until that many runs are there."""
+        while self.refresh() < min(runs, self.pool.runs):
+            time.sleep(0.5)
+
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """-> picture (B, 3, 256, 256) in [0, 1], the frame before it, maps uint8, vector."""
+        device = self.device
+        loaded = torch.tensor(self.loaded, device=device)
+        runs = loaded[torch.randint(len(loaded), (batch,), generator=generator, device=device)]
+        rows = runs * RUN + torch.randint(1, RUN, (batch,), generator=generator, device=device)
+        now, before = (self.picture[r].float() / 255 for r in (rows, rows - 1))
+        return now, before, self.maps[rows], self.vector[rows]
+
+    def squares(self, batch: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Pieces at full size: picture (B, 3, SQUARE, SQUARE) in [0, 1], maps uint8."""
+        rng = np.random.default_rng(seed)
+        pictures, maps = [], []
+        for _ in range(batch):
+            run = self.loaded[int(rng.integers(min(len(self.loaded), self.full // RUN)))]
+            row = run * RUN + int(rng.integers(RUN))
+            top, left = (8 * int(rng.integers((512 - SQUARE) // 8 + 1)) for _ in "yx")
+            area = (slice(top, top + SQUARE), slice(left, left + SQUARE))
+            pictures.append(torch.from_numpy(self.pool.picture[row][area]).permute(2, 0, 1))
+            maps.append(torch.from_numpy(np.ascontiguousarray(self.pool.maps[row][:, area[0], area[1]])))
+        picture = torch.stack(pictures).to(self.device).float() / 255
+        return picture, torch.stack(maps).to(self.device)
+
+    def _full_picture(self, rows: slice) -> Tensor:
+        return torch.from_numpy(self.pool.picture[rows]).to(self.device).permute(0, 3, 1, 2)
+
+
+def picture_loss(found: Tensor, truth: Tensor, maps: Tensor) -> Tensor:
+    """L1 and 1 - SSIM of figures laid over grey by their coverage; hands and face weigh more."""
+    share = coverage(maps)
+    found = found.float() * share + GREY * (1 - share)
+    hands = F.max_pool2d(maps[:, RIGHT_HAND:FACE].amax(1, keepdim=True).float() / 255, 9, 1, 4)
+    face = F.max_pool2d(maps[:, FACE:].float() / 255, 5, 1, 2)
+    weight = 0.1 + share + HAND_WEIGHT * hands + FACE_WEIGHT * face
+    near = ((found - truth).abs() * weight).sum() / (3 * weight.sum())
+    alike = (1 - ssim_map(found, truth)) * weight[:, :, 5:-5, 5:-5]
+    return near + 0.25 * alike.sum() / (3 * weight[:, :, 5:-5, 5:-5].sum())
+
+
+class AutoencoderLoss(nn.Module):
+    """One batch through the autoencoder."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, picture: Tensor, maps: Tensor) -> Tensor:
+        """picture (B, 3, 256, 256), maps uint8 -> ()."""
+        latent = self.model.encode(picture)
+        found = self.model.decode(latent, unit_maps(maps))
+        flat = latent.float().transpose(0, 1).flatten(1)  # (L, B * h * w)
+        spread = (flat.mean(1) ** 2 + (flat.std(1) - 1) ** 2).mean()
+        return picture_loss(found, picture, maps) + 0.01 * spread
+
+
+class DenoiserLoss(nn.Module):
+    """One batch through the denoiser; the autoencoder is frozen."""
+
+    def __init__(self, model: Denoiser, autoencoder: Autoencoder, recipe: Pose2VidRecipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+        self.frozen = [autoencoder.eval().requires_grad_(False)]  # in a list: not trained, not saved
+        self.scheduler: DDIMScheduler = make_scheduler()
+
+    def forward(
+        self, now: Tensor, before: Tensor, maps: Tensor, vector: Tensor, chance: Tensor, noise: Tensor
+    ) -> Tensor:
+        """now, before (B, 3, 256, 256); chance (B, 5) uniform, noise (2, B, L, 32, 32) normal -> ()."""
+        autoencoder = self.frozen[0]
+        signed = unit_maps(maps)
+        with torch.no_grad():
+            clean, previous = (autoencoder.encode(x).float() for x in (now, before))
+        kept = (chance[:, 0] > self.recipe.previous_dropout).float()[:, None, None, None]
+        previous = (previous + 0.4 * chance[:, 4, None, None, None] * noise[1]) * kept
+        vector = vector * (chance[:, 1] > self.recipe.style_dropout).float()[:, None]
+        last = self.scheduler.config.num_train_timesteps - 1
+        step = torch.where(chance[:, 2] < self.recipe.pure_noise, torch.ones_like(chance[:, 3]), chance[:, 3])
+        step = (step * last).round().long()
+        noisy = self.scheduler.add_noise(clean, noise[0], step)
+        found = self.model(noisy, step, previous, signed, vector)
+        near = ((found.float() - clean) ** 2).mean()
+        return near * 0.1 + picture_loss(autoencoder.decode(found, signed), now, maps)
+
+
+class UpsamplerLoss(nn.Module):
+    """One batch of squares through the upsampler."""
+
+    def __init__(self, model: Upsampler) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, picture: Tensor, maps: Tensor, noise: Tensor) -> Tensor:
+        """picture (B, 3, S, S), maps uint8, noise (B, 3, S/2, S/2) -> (). The half-size picture is roughened,
+        since the denoiser's is not perfect."""
+        half = F.avg_pool2d(picture, 2)
+        rough = F.avg_pool2d(F.pad(half, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        mix = torch.rand(len(half), 1, 1, 1, device=half.device)
+        half = half * (1 - 0.5 * mix) + rough * 0.5 * mix + 0.01 * noise
+        return picture_loss(self.model(half, unit_maps(maps)), picture, maps)
+
+
+def train(
+    recipe: Pose2VidRecipe,
+    output: Path,
+    on_step: Callable[[str, int, float], None] = lambda *_: None,
+    pool_folder: Path | None = None,
+) -> Path:
+    """Train all stages that are not done yet; returns the folder with the weights.
+
+    on_step(stage, step, loss) is called after every step. Interrupted, it goes on where the last state was
+    saved.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    device = accelerator.device
+    torch.manual_seed(recipe.seed)
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    pool = FramePool(pool_folder or output / "pool", recipe.runs)
+    makers = pool.fill(recipe.motions, recipe.seed, recipe.workers)
+    state = read_state(output, recipe) or {"stage": 0, "step": 0}
+    try:
+        frames = Frames(pool, recipe.full_frames, device)
+        frames.wait(recipe.runs // 8 + 1 if state["stage"] == 0 else recipe.runs)
+        models = {
+            "autoencoder": Autoencoder(recipe.latent_channels),
+            "denoiser": Denoiser.of_size(recipe.size, recipe.latent_channels),
+            "upsampler": Upsampler(),
+        }
+        for number, stage in enumerate(STAGES):
+            if number < state["stage"]:
+                models[stage].load_state_dict(torch.load(output / f"{stage}.pt", weights_only=True))
+                continue
+            models[stage] = _stage(
+                number, stage, models, frames, recipe, output, accelerator, state if number == state["stage"] else {}, on_step
+            )
+            torch.save(models[stage].state_dict(), output / f"{stage}.pt")
+            write_state(output, recipe, {"stage": number + 1, "step": 0})
+    finally:
+        makers.shutdown(wait=False, cancel_futures=True)
+    trained = Pose2Vid(models["autoencoder"], models["denoiser"], models["upsampler"])
+    trained.save_pretrained(output / "weights")
+    return output
+
+
+def _stage(
+    number: int,
+    stage: str,
+    models: dict[str, Any],
+    frames: Frames,
+    recipe: Pose2VidRecipe,
+    output: Path,
+    accelerator: Accelerator,
+    state: dict[str, Any],
+    on_step: Callable[[str, int, float], None],
+) -> nn.Module:
+    """Train one stage; returns the running mean of its weights."""
+    device = accelerator.device
+    layout = {"memory_format": torch.channels_last}
+    model = models[stage].to(device, **layout)
+    if stage == "autoencoder":
+        objective: nn.Module = AutoencoderLoss(model)
+    elif stage == "denoiser":
+        objective = DenoiserLoss(model, models["autoencoder"].to(device, **layout), recipe)
+    else:
+        objective = UpsamplerLoss(model)
+    mean = copy.deepcopy(model)
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, (0.9, 0.99), weight_decay=1e-4)
+    first = int(state.get("step", 0))
+    if first:
+        model.load_state_dict(state["model"])
+        mean.load_state_dict(state["mean"])
+        optimizer.load_state_dict(state["optimizer"])
+    wrapped, optimizer = accelerator.prepare(objective, optimizer)
+    steps, limit = recipe.steps[number], recipe.minutes[number] * 60
+    began, recent = time.monotonic(), []
+    for step in range(first, steps):
+        done = step / steps
+        if limit:
+            done = max(done, (time.monotonic() - began) / limit)
+            if done >= 1:
+                break
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(
+                max(int(done * steps), min(step, recipe.warmup)), steps, recipe.learning_rate, recipe.warmup
+            )
+        if step % 200 == 0 and len(frames.loaded) < frames.pool.runs:
+            frames.refresh()
+        loss = wrapped(*_inputs(stage, frames, recipe, recipe.seed * 1_000_003 + number * 100_003 + step))
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        follow(mean, model, step, recipe.average)
+        if step % 25 == 0 or step == steps - 1:
+            recent.append(float(loss.detach()))
+            on_step(stage, step, recent[-1])
+        if (step + 1) % 100 == 0 and accelerator.is_main_process:
+            line = {"stage": stage, "step": step + 1, "loss": float(np.mean(recent[-4:])), "frames": len(frames.loaded) * RUN}
+            with open(output / "log.jsonl", "a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+        if (step + 1) % recipe.save_every == 0 and accelerator.is_main_process:
+            kept = {"model": model.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
+            write_state(output, recipe, {"stage": number, "step": step + 1, **kept})
+    return mean.eval()
+
+
+def _inputs(stage: str, frames: Frames, recipe: Pose2VidRecipe, seed: int) -> tuple[Tensor, ...]:
+    """What a stage's loss takes, drawn with the step's seed."""
+    device, batch = frames.device, recipe.batch
+    generator = torch.Generator(device).manual_seed(seed)
+    if stage == "upsampler":
+        batch = max(batch // 2, 1)
+        picture, maps = frames.squares(batch, seed)
+        shape = (batch, 3, SQUARE // 2, SQUARE // 2)
+        return picture, maps, torch.randn(shape, generator=generator, device=device)
+    now, before, maps, vector = frames.draw(batch, generator)
+    if stage == "autoencoder":
+        return now, maps
+    chance = torch.rand(batch, 5, generator=generator, device=device)
+    shape = (2, batch, recipe.latent_channels, 32, 32)
+    return now, before, maps, vector, chance, torch.randn(shape, generator=generator, device=device)
