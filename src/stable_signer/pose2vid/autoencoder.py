@@ -5,15 +5,15 @@ are: it takes the control maps at full size beside the latent, and the latent ne
 say (colour, light, the look). The background is never drawn: pictures are of the figure over grey, and are
 laid over the style's background by their coverage.
 
-The encoder is diffusers' (`EncoderTiny`, from TAESD, Ollin Boer Bohan, MIT); the decoder and the upsampler are
-ours, of the same blocks.
+All three are built of diffusers' `AutoencoderTinyBlock` (from TAESD, Ollin Boer Bohan, MIT). Pictures enter and
+leave through pixel (un)shuffles, so that no layer works at full size: on a laptop that is most of the time.
 """
 
 from __future__ import annotations
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.autoencoders.vae import AutoencoderTinyBlock, EncoderTiny
+from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -48,7 +48,14 @@ class Autoencoder(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, latent_channels: int = 12, width: int = 64, fine_width: int = 32) -> None:
         super().__init__()
-        self.encoder = EncoderTiny(3, latent_channels, (1, 1, 1, 1), (48, 48, 48, 48), "relu")
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(48, width, 3, padding=1),
+            AutoencoderTinyBlock(width, width, "relu"),
+            nn.Conv2d(width, width, 3, stride=2, padding=1),
+            AutoencoderTinyBlock(width, width, "relu"),
+            nn.Conv2d(width, latent_channels, 3, padding=1),
+        )
         self.decoder = GuidedDecoder(latent_channels, width, fine_width)
 
     def encode(self, picture: Tensor) -> Tensor:

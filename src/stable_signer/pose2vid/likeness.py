@@ -16,6 +16,11 @@ WINDOW, SIGMA = 11, 1.5
 
 def ssim_map(a: Tensor, b: Tensor) -> Tensor:
     """Local similarity of two batches of pictures -> (B, 3, H - 10, W - 10)."""
+    with torch.autocast(a.device.type, enabled=False):  # variances drown in the rounding of bf16
+        return _ssim_map(a.float(), b.float())
+
+
+def _ssim_map(a: Tensor, b: Tensor) -> Tensor:
     line = torch.arange(WINDOW, device=a.device, dtype=a.dtype) - WINDOW // 2
     bell = torch.exp(-line * line / (2 * SIGMA * SIGMA))
     bell = bell / bell.sum()

@@ -180,7 +180,7 @@ class Studio:
             return np.where(covered[..., None] > 0, bloomed(picture), self.background())
         lines = outlines(triangle, inverse, self.control.label, self.size)
         if rendering == "cartoon":
-            return cartoon(picture, lines)
+            return np.where(covered[..., None] > 0, cartoon(picture, lines), self.background())
         return drawing(picture, lines, covered)
 
 

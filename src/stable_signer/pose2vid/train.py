@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.likeness import ssim_map
-from stable_signer.pose2vid.autoencoder import GREY, Autoencoder, Upsampler, coverage, halved, unit_maps
+from stable_signer.pose2vid.autoencoder import FACTOR, GREY, Autoencoder, Upsampler, coverage, halved, unit_maps
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import Denoiser
 from stable_signer.pose2vid.frames import RUN, FramePool
@@ -49,7 +49,9 @@ class Pose2VidRecipe:
     motions: .npz of tools/build_motions.py. runs: of RUN frames each, in the pool. size: a key of
     controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends though
     steps are left (0: no limit; a run that a limit cut is not repeatable to the bit). batch: of the first two
-    stages. style_dropout: chance that the appearance is not told, for guidance. previous_dropout: chance that
+    stages. square: side of the
+    pieces that the first two stages see, a multiple of 32, drawn where hands, face and figure are (256: whole
+    pictures). start: folder of weights to start from ("" for fresh ones). style_dropout: chance that the appearance is not told, for guidance. previous_dropout: chance that
     the previous frame is not. full_frames: how many frames are held at full size for the upsampler.
     """
 
@@ -60,6 +62,8 @@ class Pose2VidRecipe:
     steps: tuple[int, ...] = (2000, 6000, 1500)
     minutes: tuple[float, ...] = (0.0, 0.0, 0.0)
     batch: int = 16
+    square: int = 256
+    start: str = ""
     learning_rate: float = 1e-3
     warmup: int = 100
     average: float = 0.998
@@ -77,6 +81,8 @@ class Pose2VidRecipe:
         recipe = cls(**checked(cls, read_toml(path), str(path)))
         if len(recipe.steps) != len(STAGES) or len(recipe.minutes) != len(STAGES):
             raise StableSignerError(f"{path}: steps and minutes need {len(STAGES)} numbers, one a stage")
+        if recipe.square % 32 or not 64 <= recipe.square <= 256:
+            raise StableSignerError(f"{path}: square must be 64 to 256 and a multiple of 32")
         if min(recipe.steps) < 1 or recipe.batch < 1 or recipe.runs < 1:
             raise StableSignerError(f"{path}: steps, batch and runs must be at least 1")
         return recipe
@@ -113,14 +119,20 @@ class Frames:
         while self.refresh() < min(runs, self.pool.runs):
             time.sleep(0.5)
 
-    def draw(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """-> picture (B, 3, 256, 256) in [0, 1], the frame before it, maps uint8, vector."""
+    def draw(self, batch: int, square: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """-> picture (B, 3, square, square) in [0, 1], the frame before it, maps uint8, vector."""
         device = self.device
         loaded = torch.tensor(self.loaded, device=device)
         runs = loaded[torch.randint(len(loaded), (batch,), generator=generator, device=device)]
         rows = runs * RUN + torch.randint(1, RUN, (batch,), generator=generator, device=device)
-        now, before = (self.picture[r].float() / 255 for r in (rows, rows - 1))
-        return now, before, self.maps[rows], self.vector[rows]
+        now, before, maps = self.picture[rows], self.picture[rows - 1], self.maps[rows]
+        if square < 256:
+            places = _places(maps, square, generator)
+            now, before, maps = (
+                torch.stack([x[:, t : t + square, l : l + square] for x, (t, l) in zip(batched, places)])
+                for batched in (now, before, maps)
+            )
+        return now.float() / 255, before.float() / 255, maps, self.vector[rows]
 
     def squares(self, batch: int, seed: int) -> tuple[Tensor, Tensor]:
         """Pieces at full size: picture (B, 3, SQUARE, SQUARE) in [0, 1], maps uint8."""
@@ -138,6 +150,15 @@ class Frames:
 
     def _full_picture(self, rows: slice) -> Tensor:
         return torch.from_numpy(self.pool.picture[rows]).to(self.device).permute(0, 3, 1, 2)
+
+
+def _places(maps: Tensor, square: int, generator: torch.Generator) -> list[tuple[int, int]]:
+    """Where to cut pieces out of maps (B, C, 256, 256): top and left, multiples of 8, more often where hands,
+    face and figure are."""
+    weight = 0.02 + coverage(maps) + 12 * maps[:, RIGHT_HAND:].float().amax(1, keepdim=True) / 255
+    chance = F.avg_pool2d(weight, square, stride=8)[:, 0] ** 2  # (B, n, n)
+    drawn = torch.multinomial(chance.flatten(1), 1, generator=generator)[:, 0].tolist()
+    return [(8 * (d // chance.shape[2]), 8 * (d % chance.shape[2])) for d in drawn]
 
 
 def picture_loss(found: Tensor, truth: Tensor, maps: Tensor) -> Tensor:
@@ -237,14 +258,11 @@ def train(
     try:
         frames = Frames(pool, recipe.full_frames, device)
         frames.wait(recipe.runs // 8 + 1 if state["stage"] == 0 else recipe.runs)
-        models = {
-            "autoencoder": Autoencoder(recipe.latent_channels),
-            "denoiser": Denoiser.of_size(recipe.size, recipe.latent_channels),
-            "upsampler": Upsampler(),
-        }
+        begun = Pose2Vid.from_pretrained(recipe.start) if recipe.start else Pose2Vid.fresh(recipe.size, recipe.latent_channels)
+        models: dict[str, Any] = {stage: getattr(begun, stage).train() for stage in STAGES}
         for number, stage in enumerate(STAGES):
             if number < state["stage"]:
-                models[stage].load_state_dict(torch.load(output / f"{stage}.pt", weights_only=True))
+                models[stage].load_state_dict(torch.load(output / f"{stage}.pt", map_location=device, weights_only=True))
                 continue
             models[stage] = _stage(
                 number, stage, models, frames, recipe, output, accelerator, state if number == state["stage"] else {}, on_step
@@ -296,9 +314,8 @@ def _stage(
             if done >= 1:
                 break
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(
-                max(int(done * steps), min(step, recipe.warmup)), steps, recipe.learning_rate, recipe.warmup
-            )
+            rise = min((step + 1) / max(recipe.warmup, 1), 1.0)
+            group["lr"] = rise * learning_rate(int(done * steps), steps, recipe.learning_rate, 0)
         if step % 200 == 0 and len(frames.loaded) < frames.pool.runs:
             frames.refresh()
         loss = wrapped(*_inputs(stage, frames, recipe, recipe.seed * 1_000_003 + number * 100_003 + step))
@@ -329,9 +346,10 @@ def _inputs(stage: str, frames: Frames, recipe: Pose2VidRecipe, seed: int) -> tu
         picture, maps = frames.squares(batch, seed)
         shape = (batch, 3, SQUARE // 2, SQUARE // 2)
         return picture, maps, torch.randn(shape, generator=generator, device=device)
-    now, before, maps, vector = frames.draw(batch, generator)
+    now, before, maps, vector = frames.draw(batch, recipe.square, generator)
     if stage == "autoencoder":
         return now, maps
     chance = torch.rand(batch, 5, generator=generator, device=device)
-    shape = (2, batch, recipe.latent_channels, 32, 32)
+    cells = recipe.square // FACTOR
+    shape = (2, batch, recipe.latent_channels, cells, cells)
     return now, before, maps, vector, chance, torch.randn(shape, generator=generator, device=device)
