@@ -199,7 +199,7 @@ def test_texts_that_cannot_be_signed(run: Run, folder: Path, text: str, says: st
         (("--signer", "nobody"), "there is no signer 'nobody': use one of maya"),
         (("--style", "baroque"), "there is no style 'baroque': use one of studio"),
         (("--language", "xyz"), "there is no language 'xyz': use one of ase, gsg"),
-        (("--look", "diffusion"), "use one of mesh, skeleton"),
+        (("--look", "oil"), "use one of mesh, soft, cartoon, line, skeleton, diffusion"),
         (("--size", "511"), "even number from 64 to 2048"),
         (("--size", "big"), "--size"),
         (("--fps", "0"), "10 to 60"),

@@ -23,6 +23,7 @@ ROOMS = (
         "cli_service",
         "cli_slul",
         "cli_moe",
+        "cli_pose2vid",
         "cli_metrics",
         "cli",
     ),

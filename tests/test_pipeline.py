@@ -94,7 +94,10 @@ def test_seed_hand_speed_and_fps_reach_the_stages(signer: StableSigner) -> None:
         ({"language": "eng"}, "there is no language 'eng': use one of ase, gsg"),
         ({"signer": "nobody"}, "there is no signer 'nobody': use one of maya"),
         ({"style": "baroque"}, "there is no style 'baroque': use one of studio"),
-        ({"look": "oil"}, "there is no look 'oil': use one of mesh, skeleton"),
+        (
+            {"look": "oil"},
+            "there is no look 'oil': use one of mesh, soft, cartoon, line, skeleton, diffusion",
+        ),
         ({"size": 513}, "even number"),
         ({"size": 4096}, "even number"),
         ({"fps": 1}, "10 to 60"),

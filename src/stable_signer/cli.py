@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stable_signer import cli_metrics, cli_moe, cli_service, cli_slul, pipeline
+from stable_signer import cli_metrics, cli_moe, cli_pose2vid, cli_service, cli_slul, pipeline
 from stable_signer.body.motion import FPS
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import Outputs, read_bytes
@@ -304,6 +304,7 @@ def doctor(as_json: JsonOption = False) -> None:
 cli_service.register(app)
 cli_slul.register(app)
 cli_moe.register()
+cli_pose2vid.register()
 cli_metrics.register(app)
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
+from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
@@ -44,7 +45,11 @@ MOTIONS = {
 DEFAULT_MOTION, DEFAULT_MANNER = "moe", "neutral"
 LOOKS = {
     "mesh": "a shaded person with skin, hair and clothes",
+    "soft": "the same person in large soft light",
+    "cartoon": "light in steps, strong colours, outlines",
+    "line": "a drawing: outlines and washes on paper",
     "skeleton": "bones and joints as coloured lines",
+    "diffusion": "Pose2Vid's networks draw the person (experimental, 256 or 512 pixels)",
 }
 LANGUAGE_ALIASES = {"asl": "ase", "dgs": "gsg"}
 DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
@@ -525,6 +530,13 @@ def _one_of(what: str, value: str, known: Iterable[str]) -> str:
     return value
 
 
+def _needs_diffusers() -> None:
+    if find_spec("diffusers") is None:
+        raise StableSignerError(
+            "the diffusion look needs the package diffusers: pip install 'stable-signer[diffusion]'"
+        )
+
+
 def shipped_stages(
     planner_name: str = DEFAULT_PLANNER,
     motion: str = DEFAULT_MOTION,
@@ -574,9 +586,18 @@ def shipped_stages(
             from stable_signer.pose2vid.skeleton import SkeletonRenderer
 
             return SkeletonRenderer(body, SIGNERS[signer], STYLES[style], size=size)
-        from stable_signer.pose2vid.mesh import MeshRenderer
+        if look == "mesh":
+            from stable_signer.pose2vid.mesh import MeshRenderer
 
-        return MeshRenderer(body, SIGNERS[signer], STYLES[style], size=size)
+            return MeshRenderer(body, SIGNERS[signer], STYLES[style], size=size)
+        from stable_signer.pose2vid.studio import Appearance, StudioRenderer
+
+        if look != "diffusion":
+            return StudioRenderer(body, Appearance(SIGNERS[signer], STYLES[style], look), size)
+        _needs_diffusers()
+        from stable_signer.pose2vid.diffusion import DiffusionRenderer
+
+        return DiffusionRenderer(body, Appearance(SIGNERS[signer], STYLES[style]), size)
 
     return Stages(
         draft=lambda text, language: planner().draft(text, language),

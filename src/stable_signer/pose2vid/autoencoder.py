@@ -5,8 +5,9 @@ are: it takes the control maps at full size beside the latent, and the latent ne
 say (colour, light, the look). The background is never drawn: pictures are of the figure over grey, and are
 laid over the style's background by their coverage.
 
-All three are built of diffusers' `AutoencoderTinyBlock` (from TAESD, Ollin Boer Bohan, MIT). Pictures enter and
-leave through pixel (un)shuffles, so that no layer works at full size: on a laptop that is most of the time.
+All three are built of diffusers' `AutoencoderTinyBlock` (from TAESD, Ollin Boer Bohan, MIT). Pictures
+enter and leave through pixel (un)shuffles, so that no layer works at full size: on a laptop that is most of
+the time.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ class GuidedDecoder(nn.Module):
     def __init__(self, latent_channels: int, width: int, fine_width: int) -> None:
         super().__init__()
         self.latent = nn.Sequential(
-            nn.Conv2d(latent_channels, width, 3, padding=1), nn.ReLU(), AutoencoderTinyBlock(width, width, "relu")
+            nn.Conv2d(latent_channels, width, 3, padding=1),
+            nn.ReLU(),
+            AutoencoderTinyBlock(width, width, "relu"),
         )
         self.rise = nn.Conv2d(width, 4 * width, 1)
         self.coarse = nn.Conv2d(16 * CHANNELS, width, 1)
@@ -94,7 +97,7 @@ class GuidedDecoder(nn.Module):
 
 
 class Upsampler(ModelMixin, ConfigMixin):
-    """A picture of half the side and full-size maps -> the picture at full size, with the maps' sharp edges."""
+    """A picture of half the side and full-size maps -> the picture at full size, with sharp edges."""
 
     @register_to_config
     def __init__(self, width: int = 48) -> None:
@@ -104,6 +107,7 @@ class Upsampler(ModelMixin, ConfigMixin):
         self.body = AutoencoderTinyBlock(width, width, "relu")
         self.out = nn.Conv2d(width, 48, 3, padding=1)
         nn.init.zeros_(self.out.weight)
+        assert self.out.bias is not None
         nn.init.zeros_(self.out.bias)
 
     def forward(self, picture: Tensor, maps: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ Two implementations of one definition: `maps_into`, a numba kernel for one frame
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +29,14 @@ from torch.nn import functional as F
 
 from stable_signer.body.kernels import kernel
 from stable_signer.body.keypoints import RigidPoints
+from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body, RestPose
 from stable_signer.body.skinning import Posed
 from stable_signer.pose2vid.camera import Camera
 from stable_signer.pose2vid.figure import Figure
+from stable_signer.pose2vid.mesh import CHUNK, MeshRenderer
 from stable_signer.pose2vid.raster import rasterise
-from stable_signer.pose2vid.shading import CANON, EYE, HAIR, TEETH, TONGUE, vertex_normals_into
+from stable_signer.pose2vid.shading import CANON, CLOTH, EYE, HAIR, TEETH, TONGUE, vertex_normals_into
 
 CHANNELS = 14
 COVERAGE, DEPTH, NORMAL, PLACE, PART, RIGHT_HAND, LEFT_HAND, FACE = 0, 1, 2, 5, 8, 11, 12, 13
@@ -43,8 +46,10 @@ PLACE_LOW = np.array([-0.75, -0.25, -0.10], np.float32)  # metres; the canonical
 PLACE_HIGH = np.array([0.75, 0.20, 1.00], np.float32)
 
 _LIMBS = {
-    "palm": ("wrist", "metacarpal"), "forearm": ("lowerarm",), "upperarm": ("upperarm", "shoulder", "clavicle"),
-}  # fmt: skip
+    "palm": ("wrist", "metacarpal"),
+    "forearm": ("lowerarm",),
+    "upperarm": ("upperarm", "shoulder", "clavicle"),
+}
 PARTS: tuple[str, ...] = (
     *("trunk", "head", "neck", "clothes", "sleeve", "hair", "eye", "teeth", "tongue"),
     *(f"{limb}.{side}" for side in "RL" for limb in _LIMBS),
@@ -62,14 +67,15 @@ def _codes() -> np.ndarray:
 PART_CODES = _codes()
 
 
-def part_labels(figure: Figure, body: Body, weights: np.ndarray) -> np.ndarray:
-    """(F,) uint8 index into PARTS for every triangle; weights (N, J): the figure's dense skinning weights."""
+def part_labels(figure: Figure, body: Body) -> np.ndarray:
+    """(F,) uint8 index into PARTS for every triangle."""
+    weights = figure.skin.weights.to_dense().numpy()  # (N, J)
     names = [_part_of_joint(name) for name in body.joints]
     strongest = weights.argmax(1)  # (N,)
     bare = np.array([PARTS.index(n) for n in names], np.uint8)[strongest]  # (N,)
     label = bare[figure.triangles[:, 0]]
     on_arm = np.char.find(np.array(PARTS)[label].astype(str), "arm") >= 0
-    cloth = figure.material == 4
+    cloth = figure.material == CLOTH
     label = np.where(cloth, np.where(on_arm, PARTS.index("sleeve"), PARTS.index("clothes")), label)
     for material, name in ((HAIR, "hair"), (EYE, "eye"), (TEETH, "teeth"), (TONGUE, "tongue")):
         label = np.where(figure.material == material, PARTS.index(name), label)
@@ -107,7 +113,7 @@ class ControlFigure:
     @staticmethod
     def of(figure: Figure, body: Body, anatomy: RestPose) -> ControlFigure:
         """From a dressed signer and the signer's bare rest pose."""
-        label = part_labels(figure, body, figure.skin.weights.to_dense().numpy())
+        label = part_labels(figure, body)
         canon = figure.attributes[:, CANON : CANON + 3]
         place = np.clip((canon - PLACE_LOW) / (PLACE_HIGH - PLACE_LOW), 0, 1) * 254 + 1
         return ControlFigure(
@@ -124,6 +130,19 @@ class ControlFigure:
         turns, joints = posed.turns, posed.joints
         spots = [self.points.hand(turns, joints, side) for side in "RL"] + [self.points.face(turns, joints)]
         return camera.project(torch.cat(spots, 1))[..., :2].numpy()
+
+
+def controlled(
+    renderer: MeshRenderer, figure: ControlFigure, motion: Motion
+) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]]:
+    """Each frame of a motion: its vertices (N, 3), its `MeshRenderer.samples`, its maps (C, H, W) uint8."""
+    camera = renderer.camera
+    for start in range(0, len(motion), CHUNK):
+        posed = renderer.figure.skin.pose_motion(motion[start : start + CHUNK])
+        for vertices, spots in zip(posed.vertices, figure.keypoints(posed, camera)):
+            samples = renderer.samples(camera.project(vertices).numpy())
+            bare = vertices.numpy()
+            yield bare, samples, frame_maps(figure, camera, bare, *samples, spots)
 
 
 def frame_maps(
@@ -215,9 +234,7 @@ def heat_into(keypoints, sigma, out):  # type: ignore[no-untyped-def]
                     out[layer, row, column] = heat
 
 
-def control_maps(
-    figure: ControlFigure, camera: Camera, vertices: Tensor, keypoints: Tensor
-) -> Tensor:
+def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoints: Tensor) -> Tensor:
     """The same in torch, for a batch, on the device of `vertices` (B, N, 3); keypoints (B, 42 + K, 2) pixels.
 
     Returns (B, CHANNELS, H, W) uint8. Back faces of closed surfaces need no culling here: a nearer front
@@ -241,7 +258,9 @@ def control_maps(
     weights = seen.barycentric[..., None]
     normal = (normals[frame[..., None], corner] * weights).sum(-2)  # (B, 2H, 2W, 3)
     a, b, c = points[frame[..., None], corner].unbind(-2)
-    area = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
+    area = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (
+        c[..., 0] - a[..., 0]
+    )
     normal = F.normalize(normal, dim=-1) * torch.where(area > 0, -1.0, 1.0)[..., None]
     middle = float(-camera.position[1]) - 0.16 * camera.height
     depth = (middle - seen.depth.where(hit, torch.ones_like(seen.depth))) / DEPTH_STEP + 128

@@ -1,9 +1,10 @@
 """The denoiser of Pose2Vid: diffusers' UNet, steered by diffusers' ControlNet.
 
-The ControlNet takes the control maps at a quarter of the picture's side; the appearance comes in twice: as one
-token a group (skin, hair, clothes ...) by cross-attention, and as one vector beside the time step. The UNet
-sees the noisy latent and the previous frame's (zeros where there is none). It predicts the clean latent, which
-stays well-posed at pure noise, so that one step can do: the picture is nearly decided by maps and appearance.
+The ControlNet takes the control maps at a quarter of the picture's side; the appearance comes in twice: as
+one token a group (skin, hair, clothes ...) by cross-attention, and as one vector beside the time step. The
+UNet sees the noisy latent and the previous frame's (zeros where there is none). It predicts the clean latent,
+which stays well-posed at pure noise, so that one step can do: the picture is nearly decided by maps and
+appearance.
 
 Classifier-free guidance: an appearance of zeros stands for "any".
 """
@@ -36,7 +37,8 @@ class AppearanceEncoder(ModelMixin, ConfigMixin):
     def __init__(self, token: int = 64) -> None:
         super().__init__()
         self.groups = nn.ModuleList(
-            nn.Sequential(nn.Linear(length, token), nn.SiLU(), nn.Linear(token, token)) for length in GROUPS.values()
+            nn.Sequential(nn.Linear(length, token), nn.SiLU(), nn.Linear(token, token))
+            for length in GROUPS.values()
         )
         self.whole = nn.Sequential(nn.Linear(VECTOR, token), nn.SiLU(), nn.Linear(token, token))
 
@@ -49,7 +51,9 @@ class AppearanceEncoder(ModelMixin, ConfigMixin):
 class Denoiser(nn.Module):
     """UNet, ControlNet and appearance encoder as one function; each is saved as diffusers saves it."""
 
-    def __init__(self, unet: UNet2DConditionModel, control: ControlNetModel, appearance: AppearanceEncoder) -> None:
+    def __init__(
+        self, unet: UNet2DConditionModel, control: ControlNetModel, appearance: AppearanceEncoder
+    ) -> None:
         super().__init__()
         self.unet, self.control, self.appearance = unet, control, appearance
 
@@ -71,7 +75,11 @@ class Denoiser(nn.Module):
             "projection_class_embeddings_input_dim": token,
         }
         unet = UNet2DConditionModel(
-            sample_size=32, out_channels=latent_channels, up_block_types=up, mid_block_type="UNetMidBlock2D", **common
+            sample_size=32,
+            out_channels=latent_channels,
+            up_block_types=up,
+            mid_block_type="UNetMidBlock2D",
+            **common,
         )
         control = ControlNetModel(
             conditioning_channels=CHANNELS * MAPS_SHRINK**2,
@@ -82,10 +90,16 @@ class Denoiser(nn.Module):
         return cls(unet, control, AppearanceEncoder(token))
 
     def forward(
-        self, noisy: Tensor, step: Tensor, previous: Tensor, maps: Tensor, vector: Tensor, steered: bool = True
+        self,
+        noisy: Tensor,
+        step: Tensor,
+        previous: Tensor,
+        maps: Tensor,
+        vector: Tensor,
+        steered: bool = True,
     ) -> Tensor:
-        """noisy, previous (B, L, h, w); step (B,) in 0..999; maps (B, CHANNELS, 8h, 8w) in [-1, 1]; vector (B,
-        VECTOR) -> the clean latent (B, L, h, w). steered False leaves the ControlNet out."""
+        """noisy, previous (B, L, h, w); step (B,) in 0..999; maps (B, CHANNELS, 8h, 8w) in [-1, 1]; vector
+        (B, VECTOR) -> the clean latent (B, L, h, w). steered False leaves the ControlNet out."""
         tokens, whole = self.appearance(vector)
         x = torch.cat([noisy, previous], 1)
         if not steered:

@@ -18,8 +18,8 @@ import numpy as np
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.control import CHANNELS, COVERAGE
-from stable_signer.pose2vid.studio import RENDERINGS, VECTOR, Appearance, Studio, random_appearance
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
+from stable_signer.pose2vid.studio import RENDERINGS, VECTOR, Appearance, Studio, random_appearance
 
 SIZE = 512
 RUN = 4  # consecutive frames
@@ -39,7 +39,7 @@ class Motions:
 
     @staticmethod
     def load(path: str | Path) -> Motions:
-        """From the .npz of `tools/build_motions.py`; StableSignerError when it is missing or something else."""
+        """From the .npz of `tools/build_motions.py`. Raises StableSignerError when it is none."""
         try:
             with np.load(path, allow_pickle=False) as data:
                 return Motions(*(data[key] for key in ("rotations", "face", "root", "offsets")))
@@ -56,7 +56,9 @@ class Motions:
 
     def piece(self, first: int, end: int) -> Motion:
         """Frames `first` to `end` (excluded)."""
-        rotations, face, root = (a[first:end].astype(np.float32) for a in (self.rotations, self.face, self.root))
+        rotations, face, root = (
+            a[first:end].astype(np.float32) for a in (self.rotations, self.face, self.root)
+        )
         return Motion(rotations, face, root, fps=FPS)
 
 
@@ -116,7 +118,7 @@ def render_sitting(folder: str, runs: int, motions: str, seed: int, first: int) 
     rng = np.random.default_rng([seed, first, 1])
     appearance = appearance_of(seed, first)
     studio = Studio(Body.load(), appearance, SIZE)
-    wall = studio.background().astype(np.float32)
+    wall = studio.renderer.wall().astype(np.float32)
     spans = takes.part(held_out=False)
     for run in range(first, min(first + RUNS_A_SITTING, runs)):
         begin, end = spans[int(rng.integers(len(spans)))]

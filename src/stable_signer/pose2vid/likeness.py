@@ -67,7 +67,7 @@ def hand_ssim(a: Tensor, b: Tensor, points: Tensor) -> Tensor:
     for picture, truth, hands in zip(a, b, points):
         row = [
             ssim(picture[None, :, t:d, l:r], truth[None, :, t:d, l:r])[0]
-            for t, l, d, r in hand_boxes(hands, a.shape[-1])
+            for t, l, d, r in hand_boxes(hands, a.shape[-1])  # noqa: E741
         ]
         rows.append(torch.stack(row))
     return torch.stack(rows)

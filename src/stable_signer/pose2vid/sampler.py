@@ -1,7 +1,7 @@
 """Sampling: from control maps and an appearance to pictures, in 1, 2 or 20 steps.
 
-The network predicts the clean latent and was trained from pure noise half of the time, so one step is a draw of
-its own; more steps follow DDIM (Song, Meng and Ermon 2021) with zero terminal signal (Lin et al. 2024).
+The network predicts the clean latent and was trained from pure noise half of the time, so one step is a draw
+of its own; more steps follow DDIM (Song, Meng and Ermon 2021) with zero terminal signal (Lin et al. 2024).
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ class Pose2Vid(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         config = json.dumps({"size": self.size, "latent_channels": self.autoencoder.config.latent_channels})
         for part in PARTS:
-            tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in getattr(self, part).state_dict().items()}
+            tensors = {
+                k: v.detach().to("cpu", torch.float16).contiguous()
+                for k, v in getattr(self, part).state_dict().items()
+            }
             path = folder / f"pose2vid-{part}.safetensors"
             save_file(tensors, path.with_suffix(".part"), {"config": config})
             path.with_suffix(".part").replace(path)

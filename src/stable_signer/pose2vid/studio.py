@@ -1,7 +1,7 @@
 """The studio: pictures of synthetic signers for Pose2Vid to learn from, with the control maps beside them.
 
-An `Appearance` is who is seen and how: a signer's card, a style (background, light) and a rendering look. As a
-vector (`Appearance.vector`) it is what the network is told, so looks, colours and light can be mixed.
+An `Appearance` is who is seen and how: a signer's card, a style (background, light) and a rendering look.
+As a vector (`Appearance.vector`) it is what the network is told, so looks, colours and light can be mixed.
 
 The looks, all made from the same deferred shading (`mesh.py`) at full size:
 
@@ -24,7 +24,7 @@ from PIL import Image, ImageFilter
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.control import PARTS, ControlFigure, frame_maps
+from stable_signer.pose2vid.control import PARTS, ControlFigure, controlled, part_labels
 from stable_signer.pose2vid.hair import CUTS
 from stable_signer.pose2vid.mesh import MeshRenderer
 from stable_signer.pose2vid.shading import COLOUR, SKIN
@@ -42,7 +42,6 @@ VECTOR = sum(GROUPS.values())
 SLEEVES, NECKS = ("long", "three-quarter", "short"), ("crew", "v", "boat", "high")
 BEARDS = ("none", "stubble", "full")
 PAPER = np.array([246, 241, 230], np.float32)
-CHUNK = 8  # frames posed at once
 
 
 @dataclass(frozen=True)
@@ -111,10 +110,10 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
         lips=donor.lips,
         eyes=str(rng.choice([s.eyes for s in SIGNERS.values()])),
         brows=hair.brows,
-        hair=Hair(str(rng.choice([*CUTS, "bald"])), hair.hair.colour if rng.random() < 0.7 else colour(15, 230)),
-        clothes=Clothes(
-            colour(15, 240), str(rng.choice(SLEEVES)), str(rng.choice(NECKS)), colour(20, 110)
+        hair=Hair(
+            str(rng.choice([*CUTS, "bald"])), hair.hair.colour if rng.random() < 0.7 else colour(15, 230)
         ),
+        clothes=Clothes(colour(15, 240), str(rng.choice(SLEEVES)), str(rng.choice(NECKS)), colour(20, 110)),
         age_lines=float(rng.choice([0.0, 0.0, 0.4, 0.8])),
         freckles=bool(rng.random() < 0.15),
     )
@@ -122,45 +121,54 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
     def jitter(light: Light, turn: float) -> Light:
         direction = np.array(light.direction) + rng.normal(0, turn, 3)
         strength = np.array(light.colour) * rng.uniform(0.8, 1.15) * rng.uniform(0.94, 1.06, 3)
-        return Light(tuple(direction.tolist()), tuple(strength.tolist()))  # type: ignore[arg-type]
+        return Light(tuple(direction.tolist()), tuple(strength.tolist()))
 
-    style = replace(style, key=jitter(style.key, 0.25), fill=jitter(style.fill, 0.2), rim=jitter(style.rim, 0.2))
+    style = replace(
+        style, key=jitter(style.key, 0.25), fill=jitter(style.fill, 0.2), rim=jitter(style.rim, 0.2)
+    )
     return Appearance(card, style, rendering)
 
 
-class Studio:
-    """Pictures of one appearance at one size, with their control maps."""
+class StudioRenderer(MeshRenderer):
+    """The mesh look in one of the RENDERINGS."""
 
     def __init__(self, body: Body, appearance: Appearance, size: int = 512) -> None:
-        self.appearance, self.size = appearance, size
-        style = appearance.style
-        if appearance.rendering == "soft":
-            style = softened(style)
-        self.mesh = MeshRenderer(body, appearance.signer, style, size)
-        self.control = ControlFigure.of(self.mesh.figure, body, body.signer(appearance.signer.body))
+        self.appearance = appearance
+        style = softened(appearance.style) if appearance.rendering == "soft" else appearance.style
+        super().__init__(body, appearance.signer, style, size)
+        self.label = part_labels(self.figure, body)
         if appearance.rendering == "natural":
             self._mottle()
 
-    def frames(self, motion: Motion) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Each frame as a picture (H, W, 3) uint8 on the style's background and its maps (C, H, W) uint8."""
-        camera = self.mesh.camera
-        for start in range(0, len(motion), CHUNK):
-            posed = self.mesh.figure.skin.pose_motion(motion[start : start + CHUNK])
-            keypoints = self.control.keypoints(posed, camera)
-            for vertices, spots in zip(posed.vertices, keypoints):
-                samples = self.mesh.samples(camera.project(vertices).numpy())
-                maps = frame_maps(self.control, camera, vertices.numpy(), *samples, spots)
-                picture = self.mesh.painted(vertices.numpy(), *samples)
-                yield self._rendered(picture, *samples[1:]), maps
+    def picture(self, vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """One frame: the figure's vertices (N, 3) in metres and projected (N, 3) -> (H, W, 3) uint8."""
+        samples = self.samples(points)
+        return self.rendered(self.painted(vertices, *samples), *samples[1:])
 
-    def background(self) -> np.ndarray:
+    def rendered(self, picture: np.ndarray, triangle: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+        """A painted frame (H, W, 3) uint8 and its samples -> the frame in this rendering."""
+        rendering = self.appearance.rendering
+        if rendering == "natural":
+            return picture
+        covered = (triangle >= 0).reshape(self.size, 2, self.size, 2).mean((1, 3), dtype=np.float32)
+        if rendering == "line":
+            return drawing(picture, outlines(triangle, inverse, self.label, self.size), covered)
+        if rendering == "soft":
+            changed = bloomed(picture)
+        else:
+            changed = cartoon(picture, outlines(triangle, inverse, self.label, self.size))
+        return np.where(covered[..., None] > 0, changed, self.wall())  # the wall is never drawn
+
+    def wall(self) -> np.ndarray:
         """(H, W, 3) uint8, what is behind the figure: the style's wall, or paper."""
-        return backdrop_of(self.appearance, self.mesh.plain)
+        if self.appearance.rendering == "line":
+            return np.broadcast_to(PAPER.astype(np.uint8), self.plain.shape).copy()
+        return bloomed(self.plain) if self.appearance.rendering == "soft" else self.plain
 
     def _mottle(self) -> None:
         """Skin is not of one colour: blotches of some millimetres to centimetres, redder where darker."""
-        skin = np.unique(self.mesh.figure.triangles[self.mesh.figure.material == SKIN])
-        place = self.mesh.figure.attributes[skin, :3].astype(np.float64)
+        skin = np.unique(self.figure.triangles[self.figure.material == SKIN])
+        place = self.figure.attributes[skin, :3].astype(np.float64)
         blotch = sum(
             np.sin(place @ (direction * 2 * np.pi / length) + phase)
             for direction, length, phase in (
@@ -169,26 +177,23 @@ class Studio:
             )
         )  # fmt: skip
         tone = 1 + np.asarray(blotch)[:, None] * np.array([0.012, 0.024, 0.026])
-        self.mesh.figure.attributes[skin, COLOUR : COLOUR + 3] *= tone.astype(np.float32)
-
-    def _rendered(self, picture: np.ndarray, triangle: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-        rendering = self.appearance.rendering
-        if rendering == "natural":
-            return picture
-        covered = (triangle >= 0).reshape(self.size, 2, self.size, 2).mean((1, 3), dtype=np.float32)
-        if rendering == "soft":  # no glow on the wall: the wall is never drawn
-            return np.where(covered[..., None] > 0, bloomed(picture), self.background())
-        lines = outlines(triangle, inverse, self.control.label, self.size)
-        if rendering == "cartoon":
-            return np.where(covered[..., None] > 0, cartoon(picture, lines), self.background())
-        return drawing(picture, lines, covered)
+        self.figure.attributes[skin, COLOUR : COLOUR + 3] *= tone.astype(np.float32)
 
 
-def backdrop_of(appearance: Appearance, plain: np.ndarray) -> np.ndarray:
-    """What is behind the figure in this rendering; plain (H, W, 3) uint8: the style's wall."""
-    if appearance.rendering == "line":
-        return np.broadcast_to(PAPER.astype(np.uint8), plain.shape).copy()
-    return bloomed(plain) if appearance.rendering == "soft" else plain
+class Studio:
+    """Pictures of one appearance at one size, with their control maps."""
+
+    def __init__(self, body: Body, appearance: Appearance, size: int = 512) -> None:
+        self.appearance, self.size = appearance, size
+        self.renderer = StudioRenderer(body, appearance, size)
+        self.control = ControlFigure.of(self.renderer.figure, body, body.signer(appearance.signer.body))
+
+    def frames(self, motion: Motion) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each frame as a picture (H, W, 3) uint8 on the style's background and its maps (C, H, W) uint8."""
+        renderer = self.renderer
+        for vertices, samples, maps in controlled(renderer, self.control, motion):
+            picture = renderer.painted(vertices, *samples)
+            yield renderer.rendered(picture, *samples[1:]), maps
 
 
 def softened(style: Style) -> Style:
@@ -198,9 +203,16 @@ def softened(style: Style) -> Style:
         r, g, b = (c * factor for c in light.colour)
         return Light(light.direction, (r, g, b))
 
-    sky, ground = (tuple(c * 1.7 for c in part) for part in (style.sky, style.ground))
+    def lit(colour: tuple[float, float, float]) -> tuple[float, float, float]:
+        r, g, b = colour
+        return 1.7 * r, 1.7 * g, 1.7 * b
+
     return replace(
-        style, key=times(style.key, 0.62), fill=times(style.fill, 1.3), sky=sky, ground=ground
+        style,
+        key=times(style.key, 0.62),
+        fill=times(style.fill, 1.3),
+        sky=lit(style.sky),
+        ground=lit(style.ground),
     )
 
 
@@ -244,7 +256,10 @@ def _groups() -> np.ndarray:
              "tongue": 6}  # fmt: skip
     fingers = [name for name in PARTS if name.startswith("finger")]
     return np.array(
-        [names.get(n, 10 + fingers.index(n) if n in fingers else (7 if n.endswith("R") else 8)) for n in PARTS]
+        [
+            names.get(n, 10 + fingers.index(n) if n in fingers else (7 if n.endswith("R") else 8))
+            for n in PARTS
+        ]
         + [0]
     )
 

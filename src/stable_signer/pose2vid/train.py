@@ -1,9 +1,9 @@
-"""Training Pose2Vid: autoencoder, then denoiser (UNet and ControlNet), then upsampler, on frames of the studio.
+"""Training Pose2Vid: autoencoder, then denoiser (UNet and ControlNet), then upsampler, on studio frames.
 
     stable-signer train pose2vid --config recipe.toml --output runs/pose2vid
 
-The run folder holds the pool of frames, `log.jsonl`, `state.pt` (to go on from) and the four weight files that
-the renderer reads. The same code runs on a CPU and on a GPU (bf16 there).
+The run folder holds the pool of frames, `log.jsonl`, `state.pt` (to go on from) and, in
+`weights`, the files that the renderer reads. The same code runs on a CPU and on a GPU (bf16 there).
 
 Losses. Autoencoder: L1 and 1 - SSIM in the picture, hands and face counted more, and latents held near unit
 variance. Denoiser: the clean latent's squared error from a noisy one, half of the time from pure noise, which
@@ -29,11 +29,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.likeness import ssim_map
-from stable_signer.pose2vid.autoencoder import FACTOR, GREY, Autoencoder, Upsampler, coverage, halved, unit_maps
+from stable_signer.pose2vid.autoencoder import (
+    FACTOR,
+    GREY,
+    Autoencoder,
+    Upsampler,
+    coverage,
+    halved,
+    unit_maps,
+)
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
-from stable_signer.pose2vid.controlnet import Denoiser
+from stable_signer.pose2vid.controlnet import SIZES, Denoiser
 from stable_signer.pose2vid.frames import RUN, FramePool
+from stable_signer.pose2vid.likeness import ssim_map
 from stable_signer.pose2vid.sampler import Pose2Vid, make_scheduler
 from stable_signer.slul.runs import checked, follow, learning_rate, read_state, read_toml, write_state
 
@@ -47,12 +55,12 @@ class Pose2VidRecipe:
     """Everything a run depends on. Unknown keys in the TOML are refused.
 
     motions: .npz of tools/build_motions.py. runs: of RUN frames each, in the pool. size: a key of
-    controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends though
-    steps are left (0: no limit; a run that a limit cut is not repeatable to the bit). batch: of the first two
-    stages. square: side of the
-    pieces that the first two stages see, a multiple of 32, drawn where hands, face and figure are (256: whole
-    pictures). start: folder of weights to start from ("" for fresh ones). style_dropout: chance that the appearance is not told, for guidance. previous_dropout: chance that
-    the previous frame is not. full_frames: how many frames are held at full size for the upsampler.
+    controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends
+    though steps are left (0: no limit; a run that a limit cut is not repeatable to the bit). batch: of the
+    first two stages. square: side of the pieces that the first two stages see, a multiple of 32, drawn where
+    hands, face and figure are (256: whole pictures). start: folder of weights to start from ("" for fresh
+    ones). style_dropout: chance that the appearance is not told, for guidance. previous_dropout: chance
+    that the previous frame is not. full_frames: how many frames are held at full size for the upsampler.
     """
 
     motions: str = "runs/motions.npz"
@@ -81,6 +89,10 @@ class Pose2VidRecipe:
         recipe = cls(**checked(cls, read_toml(path), str(path)))
         if len(recipe.steps) != len(STAGES) or len(recipe.minutes) != len(STAGES):
             raise StableSignerError(f"{path}: steps and minutes need {len(STAGES)} numbers, one a stage")
+        if recipe.size not in SIZES:
+            raise StableSignerError(
+                f"{path}: there is no size {recipe.size!r}: choose one of {', '.join(SIZES)}"
+            )
         if recipe.square % 32 or not 64 <= recipe.square <= 256:
             raise StableSignerError(f"{path}: square must be 64 to 256 and a multiple of 32")
         if min(recipe.steps) < 1 or recipe.batch < 1 or recipe.runs < 1:
@@ -129,7 +141,7 @@ class Frames:
         if square < 256:
             places = _places(maps, square, generator)
             now, before, maps = (
-                torch.stack([x[:, t : t + square, l : l + square] for x, (t, l) in zip(batched, places)])
+                torch.stack([x[:, y : y + square, c : c + square] for x, (y, c) in zip(batched, places)])
                 for batched in (now, before, maps)
             )
         return now.float() / 255, before.float() / 255, maps, self.vector[rows]
@@ -258,14 +270,28 @@ def train(
     try:
         frames = Frames(pool, recipe.full_frames, device)
         frames.wait(recipe.runs // 8 + 1 if state["stage"] == 0 else recipe.runs)
-        begun = Pose2Vid.from_pretrained(recipe.start) if recipe.start else Pose2Vid.fresh(recipe.size, recipe.latent_channels)
+        begun = (
+            Pose2Vid.from_pretrained(recipe.start)
+            if recipe.start
+            else Pose2Vid.fresh(recipe.size, recipe.latent_channels)
+        )
         models: dict[str, Any] = {stage: getattr(begun, stage).train() for stage in STAGES}
         for number, stage in enumerate(STAGES):
             if number < state["stage"]:
-                models[stage].load_state_dict(torch.load(output / f"{stage}.pt", map_location=device, weights_only=True))
+                models[stage].load_state_dict(
+                    torch.load(output / f"{stage}.pt", map_location=device, weights_only=True)
+                )
                 continue
             models[stage] = _stage(
-                number, stage, models, frames, recipe, output, accelerator, state if number == state["stage"] else {}, on_step
+                number,
+                stage,
+                models,
+                frames,
+                recipe,
+                output,
+                accelerator,
+                state if number == state["stage"] else {},
+                on_step,
             )
             torch.save(models[stage].state_dict(), output / f"{stage}.pt")
             write_state(output, recipe, {"stage": number + 1, "step": 0})
@@ -328,11 +354,20 @@ def _stage(
             recent.append(float(loss.detach()))
             on_step(stage, step, recent[-1])
         if (step + 1) % 100 == 0 and accelerator.is_main_process:
-            line = {"stage": stage, "step": step + 1, "loss": float(np.mean(recent[-4:])), "frames": len(frames.loaded) * RUN}
+            line = {
+                "stage": stage,
+                "step": step + 1,
+                "loss": float(np.mean(recent[-4:])),
+                "frames": len(frames.loaded) * RUN,
+            }
             with open(output / "log.jsonl", "a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
         if (step + 1) % recipe.save_every == 0 and accelerator.is_main_process:
-            kept = {"model": model.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
+            kept = {
+                "model": model.state_dict(),
+                "mean": mean.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            }
             write_state(output, recipe, {"stage": number, "step": step + 1, **kept})
     return mean.eval()
 
@@ -351,5 +386,5 @@ def _inputs(stage: str, frames: Frames, recipe: Pose2VidRecipe, seed: int) -> tu
         return now, maps
     chance = torch.rand(batch, 5, generator=generator, device=device)
     cells = recipe.square // FACTOR
-    shape = (2, batch, recipe.latent_channels, cells, cells)
-    return now, before, maps, vector, chance, torch.randn(shape, generator=generator, device=device)
+    noise = torch.randn(2, batch, recipe.latent_channels, cells, cells, generator=generator, device=device)
+    return now, before, maps, vector, chance, noise

@@ -1,0 +1,85 @@
+"""`stable-signer train pose2vid` and `stable-signer evaluate pose2vid`: for researchers of pictures.
+
+They join the groups `train` and `evaluate` of cli_slul.py.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from stable_signer.cli_slul import _check_plot, _needs, evaluate_app, train_app
+from stable_signer.errors import StableSignerError
+
+
+def register() -> None:
+    """Hook the commands in."""
+    train_app.command("pose2vid")(train_pose2vid)
+    evaluate_app.command("pose2vid")(evaluate_pose2vid)
+
+
+def train_pose2vid(
+    config: Annotated[Path, typer.Option(help="The recipe, TOML: see docs/pose2vid.md.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")],
+    pool: Annotated[Path | None, typer.Option(help="Folder for the frames, 4.5 MB each.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG of the curve here at the end.")] = None,
+) -> None:
+    """Train Pose2Vid on frames of the studio, rendered while it learns."""
+    for package in ("accelerate", "diffusers"):
+        _needs(package)
+    from stable_signer.pose2vid.train import Pose2VidRecipe, train
+    from stable_signer.slul.train import plot_log
+
+    recipe = Pose2VidRecipe.load(config)
+    _check_plot(plot)
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("frames", total=None)
+
+        def on_step(stage: str, step: int, loss: float) -> None:
+            total = dict(zip(("autoencoder", "denoiser", "upsampler"), recipe.steps))[stage]
+            bar.update(task, description=f"{stage}, loss {loss:.3f}", completed=step + 1, total=total)
+
+        folder = train(recipe, output, on_step, pool)
+    if plot:
+        plot_log(output / "log.jsonl", plot, (("loss", ("loss",)),), axis="step")
+    console.print(f"weights: {folder / 'weights'}")
+
+
+def evaluate_pose2vid(
+    motions: Annotated[Path, typer.Option(help="Motions of tools/build_motions.py; the last tenth is used.")],
+    weights: Annotated[Path | None, typer.Option(help="Folder of other weights than the shipped.")] = None,
+    size: Annotated[int, typer.Option(help="256 or 512.")] = 256,
+    clips: Annotated[int, typer.Option(min=1, help="Pieces of motion, each of another signer.")] = 10,
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each piece.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON, nothing else.")] = False,
+) -> None:
+    """Measure Pose2Vid on held-out motion, beside the autoencoder's ceiling, the mesh look and floors."""
+    _needs("diffusers")
+    from stable_signer.metrics.pictures import FIGURES, measure
+    from stable_signer.pose2vid.diffusion import SIZES, fast, shipped
+    from stable_signer.pose2vid.frames import Motions
+    from stable_signer.pose2vid.sampler import Pose2Vid
+
+    if size not in SIZES:
+        raise StableSignerError(f"the diffusion look draws at {SIZES[0]} or {SIZES[1]} pixels, not {size}")
+    takes = Motions.load(motions)
+    model = fast(Pose2Vid.from_pretrained(weights)) if weights else shipped()
+    rows = measure(model, takes, size, clips, frames)
+    if as_json:
+        shown = {"size": size, "clips": clips, "frames": frames, "rows": rows}
+        print(json.dumps(shown, indent=1))  # noqa: T201 - for a program to read
+        return
+    table = Table(title=f"{clips} pieces of {frames} frames of held-out motion at {size} x {size}")
+    for heading in ("row", "SSIM", "PSNR dB", "figure PSNR dB", "hand SSIM", "flicker / truth"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[key]:.{1 if 'psnr' in key else 3}f}" for key in FIGURES))
+    Console(width=120).print(table)

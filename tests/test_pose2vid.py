@@ -1,0 +1,274 @@
+"""Pose2Vid: control maps, the studio's looks, the networks, their files, the renderer and the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from stable_signer.body.motion import FPS, Motion
+from stable_signer.body.skeleton import Body
+from stable_signer.cli import app
+from stable_signer.errors import StableSignerError
+from stable_signer.pose2vid.control import (
+    CHANNELS,
+    COVERAGE,
+    FACE,
+    LEFT_HAND,
+    PART_CODES,
+    PARTS,
+    RIGHT_HAND,
+    ControlFigure,
+    control_maps,
+    controlled,
+)
+from stable_signer.pose2vid.likeness import flicker, hand_boxes, psnr, ssim
+from stable_signer.pose2vid.mesh import MeshRenderer
+from stable_signer.pose2vid.signers import SIGNERS, STYLES
+from stable_signer.pose2vid.studio import (
+    GROUPS,
+    RENDERINGS,
+    VECTOR,
+    Appearance,
+    Studio,
+    StudioRenderer,
+    mixed,
+    random_appearance,
+)
+
+SIZE = 96
+
+
+def still(frames: int = 2) -> Motion:
+    """The reference pose, the hips moving a little to the side."""
+    body = Body.load()
+    rotations = np.tile(np.array([1, 0, 0, 0, 1, 0], np.float32), (frames, len(body.joints), 1))
+    root = np.zeros((frames, 3), np.float32)
+    root[:, 0] = 0.01 * np.arange(frames)
+    return Motion(rotations, np.zeros((frames, 52), np.float32), root, fps=FPS)
+
+
+def mapped(size: int = SIZE) -> tuple[MeshRenderer, ControlFigure, np.ndarray]:
+    body = Body.load()
+    renderer = MeshRenderer(body, SIGNERS["maya"], STYLES["studio"], size)
+    figure = ControlFigure.of(renderer.figure, body, body.signer("maya"))
+    return renderer, figure, np.stack([maps for _, _, maps in controlled(renderer, figure, still())])
+
+
+def test_the_kernel_and_the_torch_definition_make_the_same_maps() -> None:
+    renderer, figure, maps = mapped()
+    posed = renderer.figure.skin.pose_motion(still())
+    points = torch.from_numpy(figure.keypoints(posed, renderer.camera))
+    other = control_maps(figure, renderer.camera, posed.vertices, points).numpy()
+    apart = np.abs(maps.astype(int) - other)
+    assert maps.shape == (2, CHANNELS, SIZE, SIZE)
+    assert (apart > 2).mean() < 1e-3
+
+
+def test_every_finger_has_a_code_of_its_own_and_the_figure_is_covered() -> None:
+    _, figure, maps = mapped(192)
+    assert len({tuple(code) for code in PART_CODES.tolist()}) == len(PARTS)
+    shown = {PARTS[i] for i in np.unique(figure.label)}
+    assert {f"finger{f}.{side}" for f in range(1, 6) for side in "RL"} <= shown
+    assert {"hair", "eye", "head", "clothes", "sleeve"} <= shown
+    assert 0.1 < (maps[0, COVERAGE] > 0).mean() < 0.7
+    outside = maps[0, COVERAGE] == 0
+    assert not maps[0, 1:RIGHT_HAND, outside].any()
+
+
+def test_heat_lies_where_the_hands_and_the_face_are() -> None:
+    renderer, figure, maps = mapped(192)
+    posed = renderer.figure.skin.pose_motion(still())
+    points = figure.keypoints(posed, renderer.camera)[0]
+    for channel, group in ((RIGHT_HAND, points[:21]), (LEFT_HAND, points[21:42]), (FACE, points[42:])):
+        inside = group[((group >= 1) & (group < 191)).all(1)].astype(int)
+        assert all(maps[0, channel, y, x] > 120 for x, y in inside)
+        assert (maps[0, channel] > 0).mean() < 0.2
+
+
+def test_appearance_vectors_mix_and_bad_mixtures_are_refused() -> None:
+    a, b = (Appearance(SIGNERS[name], STYLES["studio"]).vector() for name in ("maya", "ben"))
+    assert len(a) == VECTOR == sum(GROUPS.values())
+    np.testing.assert_allclose(mixed([(a, 3.0), (b, 1.0)]), 0.75 * a + 0.25 * b, rtol=1e-5, atol=1e-6)
+    for shares in ([], [(a, 0.0)], [(a, 1.0), (b, -0.5)]):
+        with pytest.raises(StableSignerError, match="positive shares"):
+            mixed(shares)
+    with pytest.raises(StableSignerError, match="choose one of natural"):
+        Appearance(SIGNERS["maya"], STYLES["studio"], "oil")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_every_random_appearance_has_a_finite_vector(seed: int) -> None:
+    vector = random_appearance(np.random.default_rng(seed)).vector()
+    assert vector.shape == (VECTOR,) and np.isfinite(vector).all()
+
+
+@pytest.mark.parametrize("rendering", RENDERINGS)
+def test_a_look_changes_the_figure_and_leaves_the_wall(rendering: str) -> None:
+    renderer = StudioRenderer(
+        Body.load(), Appearance(SIGNERS["omar"], STYLES["classroom-light"], rendering), SIZE
+    )
+    first, second = list(renderer.frames(still()))
+    assert first.shape == (SIZE, SIZE, 3) and first.dtype == np.uint8
+    assert (first != second).any()
+    np.testing.assert_allclose(first[0, 0].astype(int), renderer.wall()[0, 0], atol=1)
+    assert np.abs(first.astype(int) - renderer.wall()).max() > 60
+
+
+def test_the_studio_gives_the_renderer_s_pictures_with_their_maps() -> None:
+    appearance = Appearance(SIGNERS["mei"], STYLES["dark"], "cartoon")
+    pairs = list(Studio(Body.load(), appearance, SIZE).frames(still()))
+    pictures = list(StudioRenderer(Body.load(), appearance, SIZE).frames(still()))
+    assert all((a == b).all() for (a, _), b in zip(pairs, pictures, strict=True))
+
+
+def test_measures_of_likeness() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a = torch.rand(2, 3, 40, 40, generator=generator)
+    b = (a + 0.1 * torch.randn(a.shape, generator=generator)).clamp(0, 1)
+    assert torch.allclose(ssim(a, a), torch.ones(2), atol=1e-5)
+    assert (ssim(a, b) < 0.99).all() and (psnr(a, b) > 15).all() and (psnr(a, b) < 30).all()
+    assert flicker(a, a) == pytest.approx(1) and flicker(a[:1].expand(2, -1, -1, -1), a) == 0
+    points = torch.tensor([[[-5.0, -5.0], [3.0, 4.0]], [[39.0, 39.0], [50.0, 50.0]]])
+    assert all(0 <= t < d <= 40 and 0 <= left < r <= 40 for t, left, d, r in hand_boxes(points, 40))
+
+
+# --- the networks (tiny and untrained) ---
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("diffusers")
+    from stable_signer.pose2vid.sampler import Pose2Vid
+
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    model = Pose2Vid.fresh("tiny", 4)
+    with torch.no_grad():
+        for weight in model.parameters():  # a fresh ControlNet adds nothing: its last layers are zero
+            weight.add_(0.05 * torch.randn_like(weight))
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_saved_networks_are_read_again_and_draw_the_same(weights: Path) -> None:
+    from stable_signer.pose2vid.diffusion import DiffusionRenderer
+    from stable_signer.pose2vid.sampler import Pose2Vid
+
+    appearance = Appearance(SIGNERS["leo"], STYLES["studio"])
+
+    def draw(**options: object) -> np.ndarray:
+        model = Pose2Vid.from_pretrained(weights)
+        renderer = DiffusionRenderer(Body.load(), appearance, 256, model=model, **options)  # type: ignore[arg-type]
+        return np.stack(list(renderer.frames(still())))
+
+    once = draw()
+    assert once.shape == (2, 256, 256, 3) and (once == draw()).all()
+    assert (once != draw(seed=1)).any() and (once != draw(steps=2)).any()
+    assert (once != draw(steered=False)).any() and (once != draw(guidance=2.0)).any()
+    model = Pose2Vid.from_pretrained(weights)
+    large = next(DiffusionRenderer(Body.load(), appearance, 512, model=model).frames(still(1)))
+    assert large.shape == (512, 512, 3)
+    with pytest.raises(StableSignerError, match="256 or 512"):
+        DiffusionRenderer(Body.load(), appearance, 300, model=model)
+
+
+def test_weights_that_are_missing_or_of_another_size_are_refused(weights: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from stable_signer.pose2vid.sampler import Pose2Vid
+
+    with pytest.raises(StableSignerError, match="cannot be read"):
+        Pose2Vid.from_pretrained(tmp_path)
+    for file in weights.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    save_file(
+        {"x": torch.zeros(1)},
+        tmp_path / "pose2vid-denoiser.safetensors",
+        {"config": '{"size": "tiny", "latent_channels": 4}'},
+    )
+    with pytest.raises(StableSignerError, match="another size"):
+        Pose2Vid.from_pretrained(tmp_path)
+
+
+def test_halved_maps_do_not_fade_at_the_outline(weights: Path) -> None:
+    from stable_signer.pose2vid.autoencoder import halved
+
+    maps = torch.zeros(1, CHANNELS, 4, 4, dtype=torch.uint8)
+    maps[0, 0, 0, 0], maps[0, 5, 0, 0] = 255, 200
+    small = halved(maps)
+    assert small.shape == (1, CHANNELS, 2, 2)
+    assert small[0, 0, 0, 0] == 64 and small[0, 5, 0, 0] == 200 and not small[0, :, 1, 1].any()
+
+
+# --- training and the commands ---
+
+
+def motions(path: Path) -> Path:
+    pieces = [still(6), still(6)]
+    np.savez(
+        path,
+        rotations=np.concatenate([p.rotations for p in pieces]).astype(np.float16),
+        face=np.concatenate([p.face for p in pieces]).astype(np.float16),
+        root=np.concatenate([p.root for p in pieces]).astype(np.float16),
+        offsets=np.array([0, 6, 12]),
+    )
+    return path
+
+
+def test_training_ends_goes_on_and_is_measured(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    pytest.importorskip("diffusers")
+    recipe = tmp_path / "recipe.toml"
+    data = motions(tmp_path / "motions.npz")
+    recipe.write_text(
+        f'motions = "{data}"\nruns = 2\nsize = "tiny"\nlatent_channels = 4\nsteps = [2, 2, 2]\n'
+        "batch = 2\nsquare = 64\nfull_frames = 8\nworkers = 1\nsave_every = 1\n"
+    )
+    run = CliRunner()
+    arguments = ["train", "pose2vid", "--config", str(recipe), "--output", str(tmp_path / "run")]
+    result = run.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    weights = tmp_path / "run" / "weights"
+    before = {p.name: p.read_bytes() for p in weights.iterdir()}
+    assert len(before) == 3
+    assert run.invoke(app, arguments).exit_code == 0  # finished: nothing is trained again
+    assert {p.name: p.read_bytes() for p in weights.iterdir()} == before
+    arguments = ["evaluate", "pose2vid", "--motions", str(data), "--weights", str(weights)]
+    result = run.invoke(app, [*arguments, "--clips", "1", "--frames", "2"])
+    assert result.exit_code == 0, result.output
+    assert "autoencoder" in result.output and "mean picture" in result.output
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("pixels = 3", "unknown key 'pixels'"),
+        ("steps = [1, 1]", "3 numbers"),
+        ("square = 100", "multiple of 32"),
+        ("batch = 0", "at least 1"),
+        ('size = "huge"', "there is no size 'huge'"),
+    ],
+)
+def test_a_bad_recipe_is_refused_in_one_sentence(tmp_path: Path, line: str, says: str) -> None:
+    pytest.importorskip("diffusers")
+    (tmp_path / "r.toml").write_text(line)
+    from stable_signer.pose2vid.train import Pose2VidRecipe
+
+    with pytest.raises(StableSignerError, match=says):
+        Pose2VidRecipe.load(tmp_path / "r.toml")
+
+
+def test_motions_that_are_none_are_refused(tmp_path: Path) -> None:
+    from stable_signer.pose2vid.frames import Motions
+
+    (tmp_path / "m.npz").write_bytes(b"no zip")
+    for name in ("m.npz", "missing.npz"):
+        with pytest.raises(StableSignerError, match=r"build_motions\.py"):
+            Motions.load(tmp_path / name)
