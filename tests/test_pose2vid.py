@@ -56,7 +56,7 @@ def still(frames: int = 2) -> Motion:
 def mapped(size: int = SIZE) -> tuple[MeshRenderer, ControlFigure, np.ndarray]:
     body = Body.load()
     renderer = MeshRenderer(body, SIGNERS["maya"], STYLES["studio"], size)
-    figure = ControlFigure.of(renderer.figure, body, body.signer("maya"))
+    figure = ControlFigure.of(renderer)
     return renderer, figure, np.stack([maps for _, _, maps in controlled(renderer, figure, still())])
 
 

@@ -19,7 +19,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stable_signer.pose2vid.control import CHANNELS, COVERAGE
+from stable_signer.pose2vid.control import ALBEDO, CHANNELS, COVERAGE, RIGHT_HAND
 
 GREY = 0.5  # behind the figure in the network's pictures
 FACTOR = 8  # picture pixels a latent cell, in each direction
@@ -39,8 +39,17 @@ def halved(maps: Tensor) -> Tensor:
     """Maps of half the side, (B, C, H, W) uint8 -> (B, C, H/2, W/2): means weighted by coverage."""
     share = maps[:, COVERAGE : COVERAGE + 1].float()
     total = F.avg_pool2d(share, 2)
-    weighted = F.avg_pool2d(maps[:, 1:11].float() * share, 2) / total.clamp(min=1)
-    return torch.cat([total, weighted, F.avg_pool2d(maps[:, 11:].float(), 2)], 1).round().to(torch.uint8)
+    weighted = F.avg_pool2d(maps[:, 1:RIGHT_HAND].float() * share, 2) / total.clamp(min=1)
+    return (
+        torch.cat([total, weighted, F.avg_pool2d(maps[:, RIGHT_HAND:].float(), 2)], 1).round().to(torch.uint8)
+    )
+
+
+def silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """A last layer that adds nothing before it has learned."""
+    for weight in layer.parameters():
+        nn.init.zeros_(weight)
+    return layer
 
 
 class Autoencoder(ModelMixin, ConfigMixin):
@@ -85,7 +94,7 @@ class GuidedDecoder(nn.Module):
         self.lift = nn.Conv2d(width, 4 * fine_width, 1)
         self.fine = nn.Conv2d(4 * CHANNELS, fine_width, 3, padding=1)
         self.finest = AutoencoderTinyBlock(fine_width, fine_width, "relu")
-        self.out = nn.Conv2d(fine_width, 4 * 3, 3, padding=1)
+        self.out = silent(nn.Conv2d(fine_width, 4 * 3, 3, padding=1))
 
     def forward(self, latent: Tensor, maps: Tensor) -> Tensor:
         """See `Autoencoder.decode`."""
@@ -93,7 +102,8 @@ class GuidedDecoder(nn.Module):
         x = self.middle(F.relu(x + self.coarse(F.pixel_unshuffle(maps, 4))))
         x = F.pixel_shuffle(self.lift(x), 2)  # (B, fine, H/2, W/2)
         x = self.finest(F.relu(x + self.fine(F.pixel_unshuffle(maps, 2))))
-        return 0.5 + F.pixel_shuffle(self.out(x), 2)  # (B, 3, H, W)
+        flat = (maps[:, ALBEDO : ALBEDO + 3] + 1) / 2  # the unlit figure: what is learned is the light on it
+        return flat + F.pixel_shuffle(self.out(x), 2)  # (B, 3, H, W)
 
 
 class Upsampler(ModelMixin, ConfigMixin):
@@ -105,10 +115,7 @@ class Upsampler(ModelMixin, ConfigMixin):
         self.picture = nn.Conv2d(12, width, 3, padding=1)
         self.maps = nn.Conv2d(16 * CHANNELS, width, 1)
         self.body = AutoencoderTinyBlock(width, width, "relu")
-        self.out = nn.Conv2d(width, 48, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        assert self.out.bias is not None
-        nn.init.zeros_(self.out.bias)
+        self.out = silent(nn.Conv2d(width, 48, 3, padding=1))
 
     def forward(self, picture: Tensor, maps: Tensor) -> Tensor:
         """picture (B, 3, H/2, W/2) in [0, 1], maps (B, CHANNELS, H, W) in [-1, 1] -> (B, 3, H, W)."""

@@ -7,8 +7,10 @@ CHANNELS maps (C, H, W) uint8 for each frame, made from the same samples as the 
     2 - 4   normal       x to the right, y down, z to the camera; 128 is zero, 127 steps are one
     5 - 7   place        where on the body: the canonical place of the surface (x, y, z), see `figure.py`
     8 - 10  part         the code of the part, `PART_CODES`: every finger has its own
-    11, 12  hands        heat of the 21 points of the right and of the left hand
-    13      face         heat of the face points
+    11 - 13 albedo       the surface's own colour, unlit, as the square root of linear light (skin, face
+                         paint, eyes, cloth, hair without its strands)
+    14, 15  hands        heat of the 21 points of the right and of the left hand
+    16      face         heat of the face points
 
 Coverage is antialiased over 2 x 2 samples; the others are means over the samples of a pixel that hit the
 figure, so that they do not fade at its outline. What no sample hits is 0 in every channel but the heats.
@@ -30,16 +32,32 @@ from torch.nn import functional as F
 from stable_signer.body.kernels import kernel
 from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import Motion
-from stable_signer.body.skeleton import Body, RestPose
+from stable_signer.body.skeleton import Body
 from stable_signer.body.skinning import Posed
 from stable_signer.pose2vid.camera import Camera
 from stable_signer.pose2vid.figure import Figure
 from stable_signer.pose2vid.mesh import CHUNK, MeshRenderer
 from stable_signer.pose2vid.raster import rasterise
-from stable_signer.pose2vid.shading import CANON, CLOTH, EYE, HAIR, TEETH, TONGUE, vertex_normals_into
+from stable_signer.pose2vid.shading import (
+    CANON,
+    CLOTH,
+    COLOUR,
+    EYE,
+    HAIR,
+    PAINTED,
+    SKIN,
+    TEETH,
+    TONGUE,
+    Scene,
+    eye_colour,
+    one,
+    painted_skin,
+    three,
+    vertex_normals_into,
+)
 
-CHANNELS = 14
-COVERAGE, DEPTH, NORMAL, PLACE, PART, RIGHT_HAND, LEFT_HAND, FACE = 0, 1, 2, 5, 8, 11, 12, 13
+CHANNELS = 17
+COVERAGE, DEPTH, NORMAL, PLACE, PART, ALBEDO, RIGHT_HAND, LEFT_HAND, FACE = 0, 1, 2, 5, 8, 11, 14, 15, 16
 DEPTH_STEP = 0.004  # metres
 HEAT_WIDTH = 1 / 160  # standard deviation of a point's heat, in picture sides
 PLACE_LOW = np.array([-0.75, -0.25, -0.10], np.float32)  # metres; the canonical figure lies between these
@@ -100,7 +118,8 @@ class ControlFigure:
     """What the maps need of a dressed signer: N vertices, F triangles.
 
     triangles (F, 3) int32, cull (F,) bool, place (N, 3) float32 in 0..255, code (F, 3) uint8, label (F,)
-    uint8 index into PARTS, points: the body's points from its joints.
+    uint8 index into PARTS, points: the body's points from its joints. material (F,), attributes (N,
+    ATTRIBUTES), paint and scene are those of `shading.py`: they give the albedo.
     """
 
     triangles: np.ndarray
@@ -109,10 +128,15 @@ class ControlFigure:
     code: np.ndarray
     label: np.ndarray
     points: RigidPoints
+    material: np.ndarray
+    attributes: np.ndarray
+    paint: np.ndarray
+    scene: Scene
 
     @staticmethod
-    def of(figure: Figure, body: Body, anatomy: RestPose) -> ControlFigure:
-        """From a dressed signer and the signer's bare rest pose."""
+    def of(renderer: MeshRenderer) -> ControlFigure:
+        """Of the signer whom a renderer draws."""
+        figure, body = renderer.figure, renderer.body
         label = part_labels(figure, body)
         canon = figure.attributes[:, CANON : CANON + 3]
         place = np.clip((canon - PLACE_LOW) / (PLACE_HIGH - PLACE_LOW), 0, 1) * 254 + 1
@@ -122,7 +146,11 @@ class ControlFigure:
             np.ascontiguousarray(place, np.float32),
             PART_CODES[label],
             label,
-            RigidPoints(body, anatomy),
+            RigidPoints(body, body.signer(renderer.signer.body)),
+            figure.material,
+            figure.attributes,
+            renderer.paint,
+            renderer.scene,
         )
 
     def keypoints(self, posed: Posed, camera: Camera) -> np.ndarray:
@@ -161,19 +189,47 @@ def frame_maps(
     vertex_normals_into(vertices, figure.triangles, normals)
     out = np.empty((CHANNELS, size, size), np.uint8)
     middle = float(-camera.position[1]) - 0.16 * camera.height
-    maps_into(triangle, inverse, fine, normals, figure.triangles, figure.place, figure.code, middle, out)
+    maps_into(
+        triangle,
+        inverse,
+        fine,
+        normals,
+        figure.triangles,
+        figure.place,
+        figure.code,
+        figure.material,
+        figure.attributes,
+        figure.paint,
+        figure.scene,
+        middle,
+        out,
+    )
     heat_into(keypoints.astype(np.float32), HEAT_WIDTH * size, out[RIGHT_HAND:])
     return out
 
 
 @kernel
-def maps_into(triangle, inverse, points, normals, triangles, place, code, middle, out):  # type: ignore[no-untyped-def]
+def maps_into(  # type: ignore[no-untyped-def]
+    triangle,
+    inverse,
+    points,
+    normals,
+    triangles,
+    place,
+    code,
+    material,
+    attributes,
+    paint,
+    scene,
+    middle,
+    out,
+):
     """All channels but the heats, see the module; middle: depth of the signing plane in metres."""
     height, width = out.shape[1:]
     for row in range(height):
         for column in range(width):
             covered = 0
-            total = np.zeros(10)
+            total = np.zeros(13)
             for s in range(4):
                 y, x = 2 * row + s // 2, 2 * column + s % 2
                 f = triangle[y, x]
@@ -206,12 +262,23 @@ def maps_into(triangle, inverse, points, normals, triangles, place, code, middle
                 for c in range(3):
                     total[4 + c] += u * place[i, c] + v * place[j, c] + w * place[k, c]
                     total[7 + c] += code[f, c]
+                corners, weights = (i, j, k), (u, v, w)
+                canon = three(attributes, corners, weights, CANON)
+                colour = three(attributes, corners, weights, COLOUR)
+                if material[f] == SKIN:
+                    cover = one(attributes, corners, weights, PAINTED)
+                    if cover > 0.02:
+                        colour = painted_skin(colour, canon, cover, paint, scene)
+                elif material[f] == EYE:
+                    colour = eye_colour(colour, canon, scene)
+                for c in range(3):
+                    total[10 + c] += 255 * np.sqrt(min(max(colour[c], 0.0), 1.0))
             if covered == 0:
-                for c in range(11):
+                for c in range(14):
                     out[c, row, column] = 0
                 continue
             out[0, row, column] = min(covered * 64, 255)
-            for c in range(10):
+            for c in range(13):
                 out[1 + c, row, column] = np.uint8(min(max(total[c] / covered + 0.5, 0.0), 255.0))
 
 
@@ -266,12 +333,57 @@ def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoi
     depth = (middle - seen.depth.where(hit, torch.ones_like(seen.depth))) / DEPTH_STEP + 128
     where = (place[corner] * weights).sum(-2)  # (B, 2H, 2W, 3)
     turned = normal[..., [0, 2, 1]] * torch.tensor([127.0, -127.0, -127.0], device=device) + 128
-    values = torch.cat([depth[..., None], turned, where, code[face].float()], -1) * hit[..., None]
+    albedo = 255 * _albedo(figure, corner, weights, face, device).clamp(0, 1).sqrt()
+    values = torch.cat([depth[..., None], turned, where, code[face].float(), albedo], -1) * hit[..., None]
     share = F.avg_pool2d(hit[:, None].float(), 2)  # (B, 1, H, W)
     mean = F.avg_pool2d(values.permute(0, 3, 1, 2), 2) / share.clamp(min=0.25)
     mean = torch.where(share > 0, (mean + 0.5).clamp(0, 255), 0)
     heat = _heat(keypoints.to(device), HEAT_WIDTH * size, size)
     return torch.cat([(share * 256).clamp(max=255), mean, heat], 1).to(torch.uint8)
+
+
+def _albedo(
+    figure: ControlFigure, corner: Tensor, weights: Tensor, face: Tensor, device: torch.device
+) -> Tensor:
+    """corner (B, H, W, 3) vertices, their weights (B, H, W, 3, 1), face (B, H, W) -> linear (B, H, W, 3):
+    `shading.painted_skin` and `shading.eye_colour` for many points."""
+    table = torch.from_numpy(figure.attributes).to(device)
+    seen = (table[corner] * weights).sum(-2)  # (B, H, W, ATTRIBUTES)
+    canon, colour, cover = seen[..., CANON : CANON + 3], seen[..., COLOUR : COLOUR + 3], seen[..., PAINTED]
+    material = torch.from_numpy(figure.material).to(device)[face]
+    paint = torch.from_numpy(np.ascontiguousarray(figure.paint)).to(device)
+    left, top, texels = figure.scene.face_map
+    s, t = (canon[..., 0] - left) * texels, (top - canon[..., 2]) * texels
+    height, width = paint.shape[:2]
+    on = (
+        (material == SKIN)
+        & (cover > 0.02)
+        & (s > 0)
+        & (t > 0)
+        & (s.floor() < width - 1)
+        & (t.floor() < height - 1)
+    )
+    column, row = (x.floor().clamp(0, n - 2).long() for x, n in ((s, width), (t, height)))
+    fs, ft = ((x - i)[..., None] for x, i in ((s, column), (t, row)))
+    upper = paint[row, column] * (1 - fs) + paint[row, column + 1] * fs
+    lower = paint[row + 1, column] * (1 - fs) + paint[row + 1, column + 1] * fs
+    layer = upper * (1 - ft) + lower * ft  # (B, H, W, 4)
+    laid = colour + (layer[..., :3] - colour) * layer[..., 3:] * cover[..., None]
+    colour = torch.where(on[..., None], laid, colour)
+    return torch.where((material == EYE)[..., None], _eyes(figure.scene, canon, colour), colour)
+
+
+def _eyes(scene: Scene, canon: Tensor, white: Tensor) -> Tensor:
+    """`shading.eye_colour` for many points: canon, white (B, H, W, 3) -> (B, H, W, 3)."""
+    x, z = canon[..., 0].abs() - scene.eye[0], canon[..., 2] - scene.eye[2]
+    radius = (x * x + z * z).sqrt()[..., None] / scene.iris[3]
+    tone = 0.62 + 1.5 * radius * (1 - radius) - 0.5 * (radius > 0.85)
+    iris = torch.tensor(scene.iris[:3], device=canon.device) * tone
+    pupil = torch.tensor([0.008, 0.007, 0.007], device=canon.device)
+    iris = iris + (pupil - iris) * ((0.43 - radius) / 0.12).clamp(0, 1)
+    seen = white + (iris - white) * ((1.12 - radius) / 0.2).clamp(0, 1)
+    hidden = (canon[..., 1:2] > scene.eye[1]) | (radius > 1.12)
+    return torch.where(hidden, white, seen)
 
 
 def _heat(keypoints: Tensor, sigma: float, size: int) -> Tensor:

@@ -67,7 +67,7 @@ class DiffusionRenderer:
         self.size, self.steps, self.guidance, self.steered = size, steps, guidance, steered
         self.studio = StudioRenderer(body, appearance, size)
         self.camera = self.studio.camera
-        self.control = ControlFigure.of(self.studio.figure, body, body.signer(appearance.signer.body))
+        self.control = ControlFigure.of(self.studio)
         self.vector = torch.from_numpy(appearance.vector() if vector is None else vector)[None]
         self.wall = torch.from_numpy(self.studio.wall()).permute(2, 0, 1)[None].float() / 255
         cells = SIZES[0] // FACTOR

@@ -220,7 +220,7 @@ def _wrapped(dot, wrap):  # type: ignore[no-untyped-def]
 
 
 @small
-def _one(table, corners, weights, column):  # type: ignore[no-untyped-def]
+def one(table, corners, weights, column):  # type: ignore[no-untyped-def]
     """A column of a vertex table (N, C), interpolated."""
     return (
         weights[0] * table[corners[0], column]
@@ -230,17 +230,17 @@ def _one(table, corners, weights, column):  # type: ignore[no-untyped-def]
 
 
 @small
-def _three(table, corners, weights, column):  # type: ignore[no-untyped-def]
+def three(table, corners, weights, column):  # type: ignore[no-untyped-def]
     """Three columns of a vertex table (N, C), interpolated."""
     return (
-        _one(table, corners, weights, column),
-        _one(table, corners, weights, column + 1),
-        _one(table, corners, weights, column + 2),
+        one(table, corners, weights, column),
+        one(table, corners, weights, column + 1),
+        one(table, corners, weights, column + 2),
     )
 
 
 @small
-def _painted(base, canon, cover, paint, scene):  # type: ignore[no-untyped-def]
+def painted_skin(base, canon, cover, paint, scene):  # type: ignore[no-untyped-def]
     """The skin's colour under the face paint, looked up bilinearly at the canonical place."""
     s = (canon[0] - scene.face_map[0]) * scene.face_map[2]
     t = (scene.face_map[1] - canon[2]) * scene.face_map[2]
@@ -260,7 +260,7 @@ def _painted(base, canon, cover, paint, scene):  # type: ignore[no-untyped-def]
 
 
 @small
-def _eye_colour(white, canon, scene):  # type: ignore[no-untyped-def]
+def eye_colour(white, canon, scene):  # type: ignore[no-untyped-def]
     """White, iris with a dark rim, pupil; canon: canonical place."""
     x, z = abs(canon[0]) - scene.eye[0], canon[2] - scene.eye[2]
     radius = np.sqrt(x * x + z * z) / scene.iris[3]  # 1 at the iris's edge
@@ -355,8 +355,8 @@ def _fragment(  # type: ignore[no-untyped-def]
     total = u + v + w
     weights = (u / total, v / total, w / total)
 
-    place = _three(world, corners, weights, 0)
-    normal = _unit(_three(normals, corners, weights, 0))
+    place = three(world, corners, weights, 0)
+    normal = _unit(three(normals, corners, weights, 0))
     view = _unit((scene.camera[0] - place[0], scene.camera[1] - place[1], scene.camera[2] - place[2]))
     inner = 1.0
     if area > 0:  # seen from behind: the inside of a sleeve, the underside of hair
@@ -364,21 +364,21 @@ def _fragment(  # type: ignore[no-untyped-def]
     edge = 1 - max(_dot(normal, view), 0.0)
 
     kind = material[f]
-    canon = _three(attributes, corners, weights, CANON)
-    colour = _three(attributes, corners, weights, COLOUR)
-    ambient = _one(attributes, corners, weights, AMBIENT) * inner
+    canon = three(attributes, corners, weights, CANON)
+    colour = three(attributes, corners, weights, COLOUR)
+    ambient = one(attributes, corners, weights, AMBIENT) * inner
     wrap, blood, sheen, strand, sleek = 0.3, 0.0, 1.0, 0.0, 0.0
     if kind == SKIN:
         wrap, blood = 0.15, 0.19
-        cover = _one(attributes, corners, weights, PAINTED)
+        cover = one(attributes, corners, weights, PAINTED)
         if cover > 0.02:
-            colour = _painted(colour, canon, cover, paint, scene)
+            colour = painted_skin(colour, canon, cover, paint, scene)
     elif kind == EYE:
-        colour = _eye_colour(colour, canon, scene)
+        colour = eye_colour(colour, canon, scene)
     elif kind == CLOTH:
         wrap, sheen = 0.12, 1.5
     elif kind == HAIR:
-        sleek = _one(attributes, corners, weights, GLOSS)
+        sleek = one(attributes, corners, weights, GLOSS)
         strand = _strand(canon, sleek, scene)
         tone = 0.62 + 0.76 * strand
         colour = (colour[0] * tone, colour[1] * tone, colour[2] * tone)
@@ -391,7 +391,7 @@ def _fragment(  # type: ignore[no-untyped-def]
         gleam = _hair_gleam(normal, half, strand, scene) * lit * max(dot + 0.3, 0.0) * (0.1 + 0.9 * sleek)
         glow, gleam = gleam * 3, gleam * 0.5
     else:
-        gloss = _one(attributes, corners, weights, GLOSS)
+        gloss = one(attributes, corners, weights, GLOSS)
         gleam = _gleam(kind, _dot(normal, half), edge, gloss) * lit * max(dot, 0.0)
     fill = _wrapped(_dot(normal, scene.fill), 0.4) * (0.4 + 0.6 * ambient)
     rim = max(_dot(normal, scene.rim) + 0.15, 0.0) * edge * edge * (0.3 + 0.7 * ambient) * sheen

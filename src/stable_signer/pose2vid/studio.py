@@ -186,7 +186,7 @@ class Studio:
     def __init__(self, body: Body, appearance: Appearance, size: int = 512) -> None:
         self.appearance, self.size = appearance, size
         self.renderer = StudioRenderer(body, appearance, size)
-        self.control = ControlFigure.of(self.renderer.figure, body, body.signer(appearance.signer.body))
+        self.control = ControlFigure.of(self.renderer)
 
     def frames(self, motion: Motion) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Each frame as a picture (H, W, 3) uint8 on the style's background and its maps (C, H, W) uint8."""
