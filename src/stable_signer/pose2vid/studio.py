@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageFilter
 
+from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
@@ -268,22 +269,45 @@ _GROUP = _groups()
 
 
 def outlines(triangle: np.ndarray, inverse: np.ndarray, label: np.ndarray, size: int) -> np.ndarray:
-    """Samples (2H, 2W) -> (H, W) float32 in [0, 1]: where parts meet, where depth jumps by over
-    15 mm, and inside the figure's rim."""
-    group = _GROUP[np.where(triangle >= 0, label[triangle], len(PARTS))]
-    depth = np.where(triangle >= 0, 1 / np.maximum(inverse, 1e-6), 100.0)
-    edge = np.zeros(group.shape, bool)
-    for axis in (0, 1):
-        near, far = (np.take(group, range(a, group.shape[axis] - 1 + a), axis) for a in (0, 1))
-        gap = np.abs(np.diff(depth, axis=axis))
-        low, high = np.minimum(near, far), np.maximum(near, far)
-        own_hand = (low == np.where((high - 10) < 5, 7, 8)) & (high >= 10)  # a finger and its own palm
-        met = ((near != far) & ~own_hand) | (gap > 0.015)
-        place = [slice(None), slice(None)]
-        place[axis] = slice(0, -1)
-        edge[tuple(place)] |= met
-    mask = Image.fromarray(edge).convert("L")
-    if size >= 384:  # lines of about 1/300 of the side
-        mask = mask.filter(ImageFilter.MaxFilter(3))
-    inked = np.asarray(mask, np.float32) * (triangle >= 0)  # inside the figure: the wall is never drawn
-    return inked.reshape(size, 2, size, 2).mean((1, 3)) / 255
+    """Samples (2H, 2W) -> (H, W) float32 in [0, 1]: where parts meet, where depth jumps by over 15 mm, and
+    inside the figure's rim."""
+    lines = np.empty((size, size), np.float32)
+    # lines of about 1/300 of the side
+    _outline_into(triangle, inverse, _GROUP[label].astype(np.int64), 1 if size >= 384 else 0, lines)
+    return lines
+
+
+@kernel
+def _outline_into(triangle, inverse, group, reach, lines):  # type: ignore[no-untyped-def]
+    """group (F,): triangles of one group meet without a line; a finger (10 to 19) and its palm (7, 8) too."""
+    height, width = triangle.shape
+    edge = np.zeros((height, width), np.uint8)
+    for row in range(height):
+        for column in range(width):
+            f = triangle[row, column]
+            here = group[f] if f >= 0 else 0
+            depth = 1 / inverse[row, column] if f >= 0 else 100.0
+            for step in range(2):
+                y, x = row + step, column + 1 - step
+                if y >= height or x >= width:
+                    continue
+                g = triangle[y, x]
+                there = group[g] if g >= 0 else 0
+                gap = (1 / inverse[y, x] if g >= 0 else 100.0) - depth
+                low, high = min(here, there), max(here, there)
+                own = high >= 10 and low == (7 if high < 15 else 8)
+                if (here != there and not own) or abs(gap) > 0.015:
+                    edge[row, column] = 1
+    for row in range(height // 2):
+        for column in range(width // 2):
+            inked = 0
+            for s in range(4):
+                y, x = 2 * row + s // 2, 2 * column + s % 2
+                if triangle[y, x] < 0:  # the wall is never drawn
+                    continue
+                found = 0
+                for v in range(max(y - reach, 0), min(y + reach + 1, height)):
+                    for u in range(max(x - reach, 0), min(x + reach + 1, width)):
+                        found |= edge[v, u]
+                inked += found
+            lines[row, column] = inked / 4

@@ -124,6 +124,7 @@ class Frames:
                 self.vector[rows] = torch.from_numpy(self.pool.vector[rows]).to(self.device)
                 self.loaded.append(int(run))
                 self.known.add(int(run))
+        self.loaded.sort()  # what is drawn must not depend on who was ready first
         return len(self.loaded)
 
     def wait(self, runs: int) -> None:
@@ -269,7 +270,8 @@ def train(
     state = read_state(output, recipe) or {"stage": 0, "step": 0}
     try:
         frames = Frames(pool, recipe.full_frames, device)
-        frames.wait(recipe.runs // 8 + 1 if state["stage"] == 0 else recipe.runs)
+        early = any(recipe.minutes) and state["stage"] == 0  # such a run is not repeatable anyway
+        frames.wait(recipe.runs // 8 + 1 if early else recipe.runs)
         begun = (
             Pose2Vid.from_pretrained(recipe.start)
             if recipe.start
