@@ -203,12 +203,12 @@ class AutoencoderLoss(nn.Module):
 
 
 class DenoiserLoss(nn.Module):
-    """One batch through the denoiser; the autoencoder is frozen."""
+    """One batch through the denoiser and the decoder, which goes on learning; the encoder is frozen."""
 
-    def __init__(self, model: Denoiser, autoencoder: Autoencoder, recipe: Pose2VidRecipe) -> None:
+    def __init__(self, model: nn.ModuleDict, autoencoder: Autoencoder, recipe: Pose2VidRecipe) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
-        self.frozen = [autoencoder.eval().requires_grad_(False)]  # in a list: not trained, not saved
+        self.frozen = [autoencoder]  # in a list: not trained
         self.scheduler: DDIMScheduler = make_scheduler()
 
     def forward(
@@ -226,9 +226,9 @@ class DenoiserLoss(nn.Module):
         step = torch.where(chance[:, 2] < self.recipe.pure_noise, torch.ones_like(chance[:, 3]), chance[:, 3])
         step = (step * last).round().long()
         noisy = self.scheduler.add_noise(clean, noise[0], step)
-        found = self.model(noisy, step, previous, signed, vector)
+        found = self.model["denoiser"](noisy, step, previous, signed, vector)
         near = ((found.float() - clean) ** 2).mean()
-        return near * 0.1 + picture_loss(autoencoder.decode(found, signed), now, maps)
+        return near * 0.1 + picture_loss(self.model["decoder"](found, signed), now, maps)
 
 
 class UpsamplerLoss(nn.Module):
@@ -284,7 +284,7 @@ def train(
                     torch.load(output / f"{stage}.pt", map_location=device, weights_only=True)
                 )
                 continue
-            models[stage] = _stage(
+            learned = _stage(
                 number,
                 stage,
                 models,
@@ -295,7 +295,12 @@ def train(
                 state if number == state["stage"] else {},
                 on_step,
             )
-            torch.save(models[stage].state_dict(), output / f"{stage}.pt")
+            if stage == "denoiser":
+                models["autoencoder"].decoder = learned["decoder"]
+                learned = learned["denoiser"]
+            models[stage] = learned
+            for done in STAGES[: number + 1]:
+                torch.save(models[done].state_dict(), output / f"{done}.pt")
             write_state(output, recipe, {"stage": number + 1, "step": 0})
     finally:
         makers.shutdown(wait=False, cancel_futures=True)
@@ -314,15 +319,17 @@ def _stage(
     accelerator: Accelerator,
     state: dict[str, Any],
     on_step: Callable[[str, int, float], None],
-) -> nn.Module:
-    """Train one stage; returns the running mean of its weights."""
+) -> Any:
+    """Train one stage; returns the running mean of its weights (for the denoiser, the decoder's beside)."""
     device = accelerator.device
     layout = {"memory_format": torch.channels_last}
-    model = models[stage].to(device, **layout)
+    model: Any = models[stage].to(device, **layout)
     if stage == "autoencoder":
         objective: nn.Module = AutoencoderLoss(model)
     elif stage == "denoiser":
-        objective = DenoiserLoss(model, models["autoencoder"].to(device, **layout), recipe)
+        autoencoder = models["autoencoder"].to(device, **layout)
+        model = nn.ModuleDict({"denoiser": model, "decoder": autoencoder.decoder})
+        objective = DenoiserLoss(model, autoencoder, recipe)
     else:
         objective = UpsamplerLoss(model)
     mean = copy.deepcopy(model)
