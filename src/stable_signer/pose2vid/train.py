@@ -7,8 +7,8 @@ The run folder holds the pool of frames, `log.jsonl`, `state.pt` (to go on from)
 
 Losses. Autoencoder: L1 and 1 - SSIM in the picture, hands and face counted more, and latents held near unit
 variance. Denoiser: the clean latent's squared error from a noisy one, half of the time from pure noise, which
-is what one step has; and through the frozen decoder the picture loss again. Upsampler: the picture loss on
-squares of the full picture.
+is what one step has; and through the decoder, which goes on learning, the picture loss again. Upsampler: the
+picture loss on squares of the full picture.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from stable_signer.pose2vid.autoencoder import (
     unit_maps,
 )
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
-from stable_signer.pose2vid.controlnet import SIZES, Denoiser
+from stable_signer.pose2vid.controlnet import SIZES
 from stable_signer.pose2vid.frames import RUN, FramePool
 from stable_signer.pose2vid.likeness import ssim_map
 from stable_signer.pose2vid.sampler import Pose2Vid, make_scheduler
