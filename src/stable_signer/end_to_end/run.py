@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,9 @@ def read_sentences(path: Path) -> list[Sentence]:
 # ----------------------------------------------------------------------------------------------------
 
 
-def sign_ours(texts: Sequence[str], planner: str) -> list[Signed]:
-    """Our own system with a planner, as `stable-signer sign` makes it."""
+def sign_ours(texts: Sequence[str], planner: str) -> Iterator[Signed]:
+    """Our own system with a planner, as `stable-signer sign` makes it; one text after the other."""
     engine = StableSigner.from_pretrained(planner)
-    out = []
     for text in texts:
         movement = engine.movement(engine.plan(text))
         motion = joined(movement.pieces())
@@ -104,11 +103,10 @@ def sign_ours(texts: Sequence[str], planner: str) -> list[Signed]:
             for s in movement.plan.signs
             if s.kind != "pause"
         )
-        out.append(Signed(motion, signs))
-    return out
+        yield Signed(motion, signs)
 
 
-def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> list[Signed]:
+def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> Iterator[Signed]:
     """spoken-to-signed with our lexicon; its points fitted to our body."""
     rival = SpokenToSigned(environment)
     asked = {x for pairs in rival.glosses(texts) for pair in pairs for x in pair}
@@ -122,10 +120,9 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> list[Sign
         for row in csv.DictReader(file):
             words.setdefault(row["words"], row["glosses"])
             glosses[row["glosses"].lower()] = row["glosses"]
-    out = []
     for result in rival.poses(texts, lexicon, work / f"rival-poses-{mark}"):
         if result.error:
-            out.append(Signed(_stillness(), (), result.error))
+            yield Signed(_stillness(), (), result.error)
             continue
         motion = posefile.read_pose(result.pose, Body.load())
         shown = [t for t in result.tokens if t[2] != "unmatched"]
@@ -135,8 +132,7 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> list[Sign
             for (w, g, how), (a, b) in zip(shown, result.spans, strict=True)
             if how == "lexicon"
         )
-        out.append(Signed(motion, signs))
-    return out
+        yield Signed(motion, signs)
 
 
 def _stillness() -> Motion:
@@ -199,7 +195,7 @@ def run_system(
     sentences: Sequence[Sentence],
     judge: rec.Recogniser,
     work: Path,
-    make: Callable[[list[str]], list[Signed]],
+    make: Callable[[list[str]], Iterable[Signed]],
 ) -> list[Outcome]:
     """Outcomes of one system and of its breakages; those that `work` has already are not made again."""
     names = judge.lexicon_glosses()
@@ -214,12 +210,16 @@ def run_system(
         with Outputs() as outputs:
             outcome = read_back(made, judge, names)
             outputs.claim(places[k]).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-    return [_outcome(json.loads(p.read_text(encoding="utf-8"))) for p in places]
+    return [_outcome(p) for p in places]
 
 
-def _outcome(told: dict[str, Any]) -> Outcome:
-    best = tuple(tuple(b) for b in told["best"])
-    return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"])
+def _outcome(path: Path) -> Outcome:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        best = tuple(tuple(b) for b in told["best"])
+        return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StableSignerError(f"the result {path} is damaged: delete it, and the run goes on") from error
 
 
 def score(
@@ -295,16 +295,20 @@ def evaluate(
         )
     made: dict[tuple[str, str], Signed] = {}
 
-    def maker(system: str) -> Callable[[list[str]], list[Signed]]:
-        def make(texts: list[str]) -> list[Signed]:
-            new = [t for t in texts if (system, t) not in made]
+    def maker(system: str) -> Callable[[list[str]], Iterable[Signed]]:
+        def make(texts: list[str]) -> Iterable[Signed]:
+            """One after the other, so that what is read back is kept before the next is made."""
+            new = list(dict.fromkeys(t for t in texts if (system, t) not in made))
+            signed: Iterator[Signed] = iter(())
             if new and system == "spoken-to-signed":
                 assert environment is not None
                 signed = sign_rival(new, environment, work)
-            else:
-                signed = sign_ours(new, "rules" if system == "ours-rules" else "slul") if new else []
-            made.update({(system, t): m for t, m in zip(new, signed, strict=True)})
-            return [made[system, t] for t in texts]
+            elif new:
+                signed = sign_ours(new, "rules" if system == "ours-rules" else "slul")
+            for text in texts:
+                if (system, text) not in made:
+                    made[system, text] = next(signed)
+                yield made[system, text]
 
         return make
 
@@ -316,8 +320,8 @@ def evaluate(
     for how in BROKEN if checks else ():
         name = f"{first}, {how}"
 
-        def spoil(texts: list[str], how: str = how) -> list[Signed]:
-            return [broken(m, how) for m in maker(first)(texts)]
+        def spoil(texts: list[str], how: str = how) -> Iterable[Signed]:
+            return (broken(m, how) for m in maker(first)(texts))
 
         rows[name] = score(
             run_system(name.replace(", ", "-"), sentences, judge, work, spoil), sentences, names
