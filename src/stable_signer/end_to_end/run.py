@@ -136,10 +136,10 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> Iterator[
 
 
 def _stillness() -> Motion:
-    from stable_signer.slp_moe.priors import rest_pose, six
+    from stable_signer.slp_moe.priors import rest_pose
 
     return Motion(
-        np.repeat(six(rest_pose())[None], 2, 0).astype(np.float32),
+        np.repeat(rest_pose()[None], 2, 0),
         np.zeros((2, 52), np.float32), np.zeros((2, 3), np.float32),
     )  # fmt: skip
 
