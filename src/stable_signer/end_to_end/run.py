@@ -3,8 +3,8 @@
 The judge (`metrics/recognition.py`) names isolated signs of its own vocabulary, so what is compared are the
 glosses of that vocabulary, in order: of the reference, and of what was recognised in the frames in which a
 system says that it signs one of them (its own timing: the plan's for ours, the joins' for the rival). Signs
-outside the vocabulary count neither for nor against anybody. Motion is read, not yet the picture: the rival's
-points are fitted to our body as any other tool's are (`media/posefile.py`).
+outside the vocabulary count neither for nor against anybody. The motion is read, the rival's points fitted to our body as
+any other tool's are (`media/posefile.py`); with MediaPipe's environment so is the picture (`redetection.py`).
 
 Results are kept in a folder, a file a system and sentence, and an interrupted run goes on from there.
 """
@@ -15,7 +15,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ import numpy as np
 
 from stable_signer.body.motion import Motion, joined
 from stable_signer.body.skeleton import Body
+from stable_signer.end_to_end.redetection import looked_at, still
 from stable_signer.end_to_end.rivals import SpokenToSigned, export_lexicon
 from stable_signer.errors import StableSignerError
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, read_bytes
+from stable_signer.media.landmarks import check_mediapipe
 from stable_signer.metrics import recognition as rec
 from stable_signer.metrics.motion import describe, mean_pose
 from stable_signer.metrics.text import bleu, text_scores
@@ -54,6 +56,7 @@ class Signed:
     motion: Motion
     signs: tuple[tuple[str, int, int], ...]
     error: str = ""
+    found: Mapping[str, float] = field(default_factory=dict)  # of `redetection.found`, where a video was read
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> Iterator[
             glosses[row["glosses"].lower()] = row["glosses"]
     for result in rival.poses(texts, lexicon, work / f"rival-poses-{mark}"):
         if result.error:
-            yield Signed(_stillness(), (), result.error)
+            yield Signed(still(2), (), result.error)
             continue
         motion = posefile.read_pose(result.pose, Body.load())
         shown = [t for t in result.tokens if t[2] != "unmatched"]
@@ -135,13 +138,16 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> Iterator[
         yield Signed(motion, signs)
 
 
-def _stillness() -> Motion:
-    from stable_signer.slp_moe.priors import rest_pose
-
-    return Motion(
-        np.repeat(rest_pose()[None], 2, 0),
-        np.zeros((2, 52), np.float32), np.zeros((2, 3), np.float32),
-    )  # fmt: skip
+def sign_seen(made: Iterable[Signed], python: Path) -> Iterator[Signed]:
+    """What a system made as it is seen in its video; a failure stays one."""
+    for one in made:
+        if one.error:
+            yield one
+            continue
+        ((motion, found),) = looked_at([one.motion], python)
+        scale = motion.fps / one.motion.fps
+        signs = tuple((g, round(a * scale), round(b * scale)) for g, a, b in one.signs)
+        yield replace(one, motion=motion, signs=signs, found=found)
 
 
 def broken(made: Signed, how: str) -> Signed:
@@ -187,6 +193,7 @@ def read_back(made: Signed, judge: rec.Recogniser, names: Mapping[str, str]) -> 
         "face_activity": float(np.abs(np.diff(made.motion.face, axis=0)).sum(1).mean() * made.motion.fps),
         "left_led": float(np.mean(led)) if led else 0.0,
     }
+    measures |= made.found
     return Outcome(tuple(claimed), best, measures, made.error)
 
 
@@ -278,8 +285,12 @@ def evaluate(
     environment: Path | None = None,
     judge: rec.Recogniser | None = None,
     checks: bool = True,
+    redetect: Path | None = None,
 ) -> dict[str, Any]:
-    """All rows. Raises StableSignerError for an unknown system or a missing environment, before any work."""
+    """All rows; redetect, the Python of MediaPipe's environment, adds a row "SYSTEM, from the video" to each.
+
+    Raises StableSignerError for an unknown system or a missing environment, before any work.
+    """
     unknown = [s for s in systems if s not in SYSTEMS]
     if unknown:
         raise StableSignerError(f"the system {unknown[0]!r} is unknown: use {', '.join(SYSTEMS)}")
@@ -287,6 +298,8 @@ def evaluate(
         if environment is None:
             raise StableSignerError("the rival needs its environment: name it with --environment")
         SpokenToSigned(environment)
+    if redetect is not None:
+        check_mediapipe(redetect)
     judge = judge or rec.Recogniser.load()
     names = judge.lexicon_glosses()
     if not any(g in names for s in sentences for g in s.glosses):
@@ -326,7 +339,18 @@ def evaluate(
         rows[name] = score(
             run_system(name.replace(", ", "-"), sentences, judge, work, spoil), sentences, names
         )
+    seen: dict[str, list[Outcome]] = {}
+    for system in systems if redetect else ():
+        assert redetect is not None
+
+        def look(texts: list[str], system: str = system, python: Path = redetect) -> Iterable[Signed]:
+            return sign_seen(maker(system)(texts), python)
+
+        seen[system] = run_system(f"{system}-video", sentences, judge, work, look)
+        rows[f"{system}, from the video"] = score(seen[system], sentences, names)
     report: dict[str, Any] = {"sentences": len(sentences), "rows": rows}
     if "spoken-to-signed" in systems and first != "spoken-to-signed":
         report["gain"] = gain(outcomes[first], outcomes["spoken-to-signed"], sentences, names)
+        if seen:
+            report["gain_from_video"] = gain(seen[first], seen["spoken-to-signed"], sentences, names)
     return report
