@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from stable_signer.end_to_end import rivals, run
+from stable_signer.body.fit import FACE17, Landmarks
+from stable_signer.end_to_end import redetection, rivals, run
+from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.compose import compose
 from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slp_moe.schedule import schedule
@@ -204,6 +207,73 @@ def test_a_rival_that_dies_is_one_sentence(
         *("--rivals", "spoken-to-signed", "--environment", place),
     )
     refused(result, "stopped after 0 sentences: out of memory")
+
+
+BLIND = """#!{python}
+import sys
+if "-c" in sys.argv:
+    print("{version}")
+    sys.exit()
+import av
+import numpy as np
+with av.open(sys.argv[-2]) as container:
+    count = sum(1 for _ in container.decode(video=0))
+shapes = dict(pose=(33, 3), left_hand=(21, 3), right_hand=(21, 3), face=(468, 2), world=(33, 3))
+np.savez(sys.argv[-1], fps=25.0, **{{k: np.full((count, *s), np.nan) for k, s in shapes.items()}})
+"""
+
+
+def test_an_eye_that_is_missing_is_told_before_any_work(
+    tmp_path: Path, sentences: Path, asked: list[Any], run: Any
+) -> None:
+    call = (
+        *("evaluate", "end-to-end", "--sentences", sentences, "--work", tmp_path / "w"),
+        *("--rivals", "ours", "--redetect"),
+    )
+    refused(run(*call, tmp_path / "no"), "there is no Python .*: make MediaPipe's environment with .*venv")
+    old = environment(tmp_path / "old", BLIND.format(python=sys.executable, version="0.9.0"))
+    refused(run(*call, old / "bin" / "python"), "has no mediapipe==0.10.21: make its environment with")
+    bare = environment(tmp_path / "bare", "#!/bin/sh\nexit 1\n")
+    refused(run(*call, bare / "bin" / "python"), "has no mediapipe==0.10.21")
+    assert not asked
+
+
+def test_an_eye_that_sees_nobody_recognises_nothing(
+    tmp_path: Path, sentences: Path, asked: list[Any], run: Any
+) -> None:
+    sentences.write_text("text\tgloss\naunt argue\tAUNT ARGUE\n")
+    place = environment(tmp_path / "blind", BLIND.format(python=sys.executable, version="0.10.21"))
+    result = run(
+        *("evaluate", "end-to-end", "--sentences", sentences, "--work", tmp_path / "w", "--no-checks"),
+        *("--rivals", "ours", "--redetect", place / "bin" / "python", "--json"),
+    )
+    assert result.code == 0, result.err
+    rows = json.loads(result.out)["rows"]
+    row = rows["ours, from the video"]
+    assert (row["face_found"], row["hands_found"], row["pck_palm"]) == (0, 0, 0)
+    assert row["signs"] == rows["ours"]["signs"] == 2
+    assert row["sign_top1"] == 0
+    assert "hands_found" not in rows["ours"]
+
+
+def test_found_tells_a_hand_in_its_place_from_one_that_is_not() -> None:
+    driven = np.random.default_rng(0).uniform(100, 400, (4, 2, 21, 2))
+    driven[0, 0, 3] = -5  # partly outside the picture: not asked for
+    palm = np.linalg.norm(driven[:, :, 9] - driven[:, :, 0], axis=-1)
+
+    def marks(off: float) -> Landmarks:
+        hands = np.concatenate([driven, np.zeros((4, 2, 21, 1))], -1)
+        hands[..., 0] += off * palm[..., None]
+        hands[1, 1] = np.nan
+        face = np.zeros((4, len(FACE17), 2))
+        face[0] = np.nan
+        return Landmarks(np.zeros((4, 33, 3)), hands[:, 0], hands[:, 1], face)
+
+    near, far = (redetection.found(marks(off), driven, 512) for off in (0.1, 0.3))
+    assert near == {"face_found": 0.75, "hands_found": 6 / 7, "pck_palm": 1.0}
+    assert far == near | {"pck_palm": 0.0}
+    with pytest.raises(StableSignerError, match="3 were drawn"):
+        redetection.found(marks(0), driven[:3], 512)
 
 
 def test_the_rivals_lexicon_has_a_line_a_word(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ the picture is left but where the signs lie in time.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,21 +29,19 @@ NEAR = 0.2  # of the palm: a point that is found in its place
 MIDDLE = 9  # knuckle of the middle finger: the palm is from the wrist to there
 
 
-def looked_at(motions: Iterable[Motion], python: Path) -> Iterator[tuple[Motion, dict[str, float]]]:
-    """Each motion as it is seen in its video, with the figures of `found`.
+def looked_at(motion: Motion, python: Path) -> tuple[Motion, dict[str, float]]:
+    """A motion as it is seen in its video, with the figures of `found`.
 
-    A motion in whose video nobody or no hand was seen comes back at rest. Raises StableSignerError when the
-    environment of `python` fails.
+    It is at rest where nobody or no hand was seen. Raises StableSignerError when the environment fails.
     """
     engine, signer = StableSigner.from_pretrained("rules"), next(iter(SIGNERS))
     with tempfile.TemporaryDirectory() as folder:
-        for motion in motions:
-            video = Path(folder) / "video.mp4"
-            with VideoWriter(video, size=SIZE, fps=motion.fps) as writer:
-                for frame in engine.render(motion, signer=signer, size=SIZE):
-                    writer.write(frame)
-            marks = seen_landmarks(video, python)
-            yield _fitted(marks, motion), found(marks, hand_pixels(motion, Body.load(), signer, SIZE), SIZE)
+        video = Path(folder) / "video.mp4"
+        with VideoWriter(video, size=SIZE, fps=motion.fps) as writer:
+            for frame in engine.render(motion, signer=signer, size=SIZE):
+                writer.write(frame)
+        marks = seen_landmarks(video, python)
+    return _fitted(marks, motion), found(marks, hand_pixels(motion, Body.load(), signer, SIZE), SIZE)
 
 
 def _fitted(marks: Landmarks, motion: Motion) -> Motion:
@@ -68,8 +65,8 @@ def found(marks: Landmarks, driven: np.ndarray, size: int) -> dict[str, float]:
     `size`.
 
     face_found, hands_found: shares of frames; a hand that is partly outside the picture is not asked for.
-    pck_palm: share of the points of the hands found nearer than NEAR palms to the ones that drove the picture,
-    0 if there are none. Raises StableSignerError when the video has another number of frames.
+    pck_palm: share of the points of the hands found that lie nearer than NEAR palms to the ones that drove the
+    picture, 0 if there are none. Raises StableSignerError when the video has another number of frames.
     """
     if len(marks) != len(driven):
         raise StableSignerError(f"the video has {len(marks)} frames, and {len(driven)} were drawn")

@@ -3,8 +3,9 @@
 The judge (`metrics/recognition.py`) names isolated signs of its own vocabulary, so what is compared are the
 glosses of that vocabulary, in order: of the reference, and of what was recognised in the frames in which a
 system says that it signs one of them (its own timing: the plan's for ours, the joins' for the rival). Signs
-outside the vocabulary count neither for nor against anybody. The motion is read, the rival's points fitted to our body as
-any other tool's are (`media/posefile.py`); with MediaPipe's environment so is the picture (`redetection.py`).
+outside the vocabulary count neither for nor against anybody. The motion is read, the rival's points fitted to our body
+as any other tool's are (`media/posefile.py`); with MediaPipe's environment so is the picture
+(`redetection.py`).
 
 Results are kept in a folder, a file a system and sentence, and an interrupted run goes on from there.
 """
@@ -144,7 +145,7 @@ def sign_seen(made: Iterable[Signed], python: Path) -> Iterator[Signed]:
         if one.error:
             yield one
             continue
-        ((motion, found),) = looked_at([one.motion], python)
+        motion, found = looked_at(one.motion, python)
         scale = motion.fps / one.motion.fps
         signs = tuple((g, round(a * scale), round(b * scale)) for g, a, b in one.signs)
         yield replace(one, motion=motion, signs=signs, found=found)
