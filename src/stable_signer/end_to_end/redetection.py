@@ -65,8 +65,8 @@ def found(marks: Landmarks, driven: np.ndarray, size: int) -> dict[str, float]:
     `size`.
 
     face_found, hands_found: shares of frames; a hand that is partly outside the picture is not asked for.
-    pck_palm: share of the points of the hands found that lie nearer than NEAR palms to the ones that drove the
-    picture, 0 if there are none. Raises StableSignerError when the video has another number of frames.
+    pck_palm: share of the points of the hands found that lie nearer than NEAR palms to the ones that drove
+    the picture, 0 if there are none. Raises StableSignerError when the video has another number of frames.
     """
     if len(marks) != len(driven):
         raise StableSignerError(f"the video has {len(marks)} frames, and {len(driven)} were drawn")

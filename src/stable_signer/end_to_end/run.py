@@ -3,8 +3,8 @@
 The judge (`metrics/recognition.py`) names isolated signs of its own vocabulary, so what is compared are the
 glosses of that vocabulary, in order: of the reference, and of what was recognised in the frames in which a
 system says that it signs one of them (its own timing: the plan's for ours, the joins' for the rival). Signs
-outside the vocabulary count neither for nor against anybody. The motion is read, the rival's points fitted to our body
-as any other tool's are (`media/posefile.py`); with MediaPipe's environment so is the picture
+outside the vocabulary count neither for nor against anybody. The motion is read, the rival's points fitted to
+our body as any other tool's are (`media/posefile.py`); with MediaPipe's environment so is the picture
 (`redetection.py`).
 
 Results are kept in a folder, a file a system and sentence, and an interrupted run goes on from there.
