@@ -92,6 +92,27 @@ def test_export_and_import_bring_the_same_signs(own: OwnLexicon, tmp_path: Path,
     assert abs(len(back.motion("FLOOBLE")) - len(own.motion("FLOOBLE"))) <= 2
 
 
+def test_an_export_has_a_line_a_word_and_comes_back_as_one_sign(
+    own: OwnLexicon, tmp_path: Path, run: Any
+) -> None:
+    """spoken-to-signed looks a whole cell up: alternatives in one cell are never found."""
+    motion = own.motion("FLOOBLE")
+    own.add(lexicons.OwnSign("BOOK", ("book", "volume", "tome")), motion)
+    own.add(lexicons.OwnSign("NAMELESS"), motion)
+    result = run("lexicon", "export", "--lexicon", own.folder, "-o", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert "3 signs written" in result.err
+    with (tmp_path / "out" / "index.csv").open() as file:
+        rows = [(r["path"], r["words"], r["glosses"]) for r in csv.DictReader(file)]
+    assert rows == [
+        *(("BOOK.pose", w, "BOOK") for w in ("book", "volume", "tome")),
+        ("FLOOBLE.pose", "flooble", "FLOOBLE"),
+        ("NAMELESS.pose", "", "NAMELESS"),
+    ]
+    read = [(g, w) for _, g, w in lexicons.read_index(tmp_path / "out" / "index.csv", "ase")]
+    assert read == [("BOOK", ("book", "volume", "tome")), ("FLOOBLE", ("flooble",)), ("NAMELESS", ())]
+
+
 def test_the_command_adds_previews_and_asks(takes: Path, tmp_path: Path, run: Any) -> None:
     arguments = ("lexicon", "add", takes / "theirs.pose", "--gloss", "book", "--lexicon", tmp_path / "mine")
     result = run(*arguments, "--words", "book, tome")

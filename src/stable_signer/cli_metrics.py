@@ -93,6 +93,10 @@ def evaluate_end_to_end(
     recogniser: Annotated[
         Path | None, typer.Option(help="Other judge's weights than those that ship.")
     ] = None,
+    redetect: Annotated[
+        Path | None,
+        typer.Option(help="Python of an environment with mediapipe==0.10.21: read the videos too."),
+    ] = None,
     checks: Annotated[bool, typer.Option(help="Rows that are broken on purpose, to see it told.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
 ) -> None:
@@ -104,7 +108,9 @@ def evaluate_end_to_end(
     work.mkdir(parents=True, exist_ok=True)
     systems = [s.strip() for s in rivals.split(",") if s.strip()] or ["ours"]
     judge = Recogniser.load(recogniser)
-    report = run.evaluate(wanted, systems, work, environment=environment, judge=judge, checks=checks)
+    report = run.evaluate(
+        wanted, systems, work, environment=environment, judge=judge, checks=checks, redetect=redetect
+    )
     if as_json:
         print(json.dumps(report, indent=2))  # noqa: T201 - for a program to read
     else:
@@ -116,8 +122,10 @@ def _show_end_to_end(report: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     keys = ("bleu1", "bleu4", "rouge_l", "wer", "length_ratio", "sign_top1", "sign_top5", "signs", "seconds")
-    more = ("travel", "left_led", "face_activity", "largest_step_degrees")
-    table = Table("system", *keys, *more, title=f"{report['sentences']} sentences, read back from the motion")
+    more: tuple[str, ...] = ("travel", "left_led", "face_activity", "largest_step_degrees")
+    if any("hands_found" in row for row in report["rows"].values()):
+        more += ("face_found", "hands_found", "pck_palm")
+    table = Table("system", *keys, *more, title=f"{report['sentences']} sentences, read back")
     for name, row in report["rows"].items():
         table.add_row(name, *(f"{row.get(k, float('nan')):.2f}" for k in (*keys, *more)))
     console = Console(width=200)

@@ -305,8 +305,9 @@ def _away(motion: Motion, limb: str) -> np.ndarray:
 
 
 def read_index(path: str | Path, language: str) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
-    """(pose file, gloss, words) for each line of an `index.csv` (spoken-to-signed's form) in `language`.
+    """(pose file, gloss, words) for each sign of an `index.csv` (spoken-to-signed's form) in `language`.
 
+    A sign with several words has a line for each of them, or one line with `|` or `;` between.
     Raises StableSignerError, naming the line, for a path that leaves the folder of the index.
     """
     place = Path(path)
@@ -316,6 +317,7 @@ def read_index(path: str | Path, language: str) -> Iterator[tuple[Path, str, tup
         if missing:
             raise StableSignerError(f"{place} lacks the columns {', '.join(sorted(missing))}")
         root = place.parent.resolve()
+        signs: dict[tuple[Path, str], dict[str, None]] = {}  # words in their order, each once
         for row in reader:
             if row["signed_language"] != language:
                 continue
@@ -326,9 +328,10 @@ def read_index(path: str | Path, language: str) -> Iterator[tuple[Path, str, tup
                 dict.fromkeys(w.strip().lower() for w in re.split(r"[|;]", row["words"] or "") if w.strip())
             )
             name = (row["glosses"] or "").strip() or (words[0] if words else "")
-            yield file, _gloss_of(name, place, reader.line_num), words
+            signs.setdefault((file, _gloss_of(name, place, reader.line_num)), {}).update(dict.fromkeys(words))
     except (UnicodeDecodeError, csv.Error) as error:
         raise StableSignerError(f"{place} cannot be read ({error}): save it as UTF-8") from error
+    yield from ((file, gloss, tuple(words)) for (file, gloss), words in signs.items())
 
 
 def _gloss_of(name: str, place: Path, line: int) -> str:
@@ -340,7 +343,10 @@ def _gloss_of(name: str, place: Path, line: int) -> str:
 
 
 def export_index(own: OwnLexicon, folder: str | Path, spoken: str = "en") -> int:
-    """Write the signs as `.pose` files with an `index.csv`; returns how many."""
+    """Write the signs as `.pose` files with an `index.csv`; returns how many signs.
+
+    A line a word, because spoken-to-signed 0.4.0 looks a whole cell up: `book|volume` in one is never found.
+    """
     place = Path(folder)
     if place.exists() and any(place.iterdir()):
         raise StableSignerError(f"{place} is not empty: name a new folder")
@@ -352,7 +358,10 @@ def export_index(own: OwnLexicon, folder: str | Path, spoken: str = "en") -> int
             part = outputs.claim(place / f"{gloss}.pose")
             posefile.write_pose(part, motion, Body.load(), next(iter(posefile.SIGNERS)), 512)
         milliseconds = round(motion.duration * 1000)
-        rows.append([f"{gloss}.pose", spoken, own.language, 0, milliseconds, "|".join(sign.words), gloss, 0])
+        rows += [
+            [f"{gloss}.pose", spoken, own.language, 0, milliseconds, word, gloss, k]
+            for k, word in enumerate(sign.words or ("",))
+        ]
     with (
         Outputs() as outputs,
         outputs.claim(place / "index.csv").open("w", encoding="utf-8", newline="") as file,
@@ -360,7 +369,7 @@ def export_index(own: OwnLexicon, folder: str | Path, spoken: str = "en") -> int
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(INDEX_COLUMNS)
         writer.writerows(rows)
-    return len(rows)
+    return len(own.signs)
 
 
 # --- signing with it ---

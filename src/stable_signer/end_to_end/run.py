@@ -3,8 +3,9 @@
 The judge (`metrics/recognition.py`) names isolated signs of its own vocabulary, so what is compared are the
 glosses of that vocabulary, in order: of the reference, and of what was recognised in the frames in which a
 system says that it signs one of them (its own timing: the plan's for ours, the joins' for the rival). Signs
-outside the vocabulary count neither for nor against anybody. Motion is read, not yet the picture: the rival's
-points are fitted to our body as any other tool's are (`media/posefile.py`).
+outside the vocabulary count neither for nor against anybody. The motion is read, the rival's points fitted to
+our body as any other tool's are (`media/posefile.py`); with MediaPipe's environment so is the picture
+(`redetection.py`).
 
 Results are kept in a folder, a file a system and sentence, and an interrupted run goes on from there.
 """
@@ -14,8 +15,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ import numpy as np
 
 from stable_signer.body.motion import Motion, joined
 from stable_signer.body.skeleton import Body
+from stable_signer.end_to_end.redetection import looked_at, still
 from stable_signer.end_to_end.rivals import SpokenToSigned, export_lexicon
 from stable_signer.errors import StableSignerError
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, read_bytes
+from stable_signer.media.landmarks import check_mediapipe
 from stable_signer.metrics import recognition as rec
 from stable_signer.metrics.motion import describe, mean_pose
 from stable_signer.metrics.text import bleu, text_scores
@@ -54,6 +57,7 @@ class Signed:
     motion: Motion
     signs: tuple[tuple[str, int, int], ...]
     error: str = ""
+    found: Mapping[str, float] = field(default_factory=dict)  # of `redetection.found`, where a video was read
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,9 @@ def read_sentences(path: Path) -> list[Sentence]:
 # ----------------------------------------------------------------------------------------------------
 
 
-def sign_ours(texts: Sequence[str], planner: str) -> list[Signed]:
-    """Our own system with a planner, as `stable-signer sign` makes it."""
+def sign_ours(texts: Sequence[str], planner: str) -> Iterator[Signed]:
+    """Our own system with a planner, as `stable-signer sign` makes it; one text after the other."""
     engine = StableSigner.from_pretrained(planner)
-    out = []
     for text in texts:
         movement = engine.movement(engine.plan(text))
         motion = joined(movement.pieces())
@@ -104,11 +107,10 @@ def sign_ours(texts: Sequence[str], planner: str) -> list[Signed]:
             for s in movement.plan.signs
             if s.kind != "pause"
         )
-        out.append(Signed(motion, signs))
-    return out
+        yield Signed(motion, signs)
 
 
-def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> list[Signed]:
+def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> Iterator[Signed]:
     """spoken-to-signed with our lexicon; its points fitted to our body."""
     rival = SpokenToSigned(environment)
     asked = {x for pairs in rival.glosses(texts) for pair in pairs for x in pair}
@@ -122,10 +124,9 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> list[Sign
         for row in csv.DictReader(file):
             words.setdefault(row["words"], row["glosses"])
             glosses[row["glosses"].lower()] = row["glosses"]
-    out = []
     for result in rival.poses(texts, lexicon, work / f"rival-poses-{mark}"):
         if result.error:
-            out.append(Signed(_stillness(), (), result.error))
+            yield Signed(still(2), (), result.error)
             continue
         motion = posefile.read_pose(result.pose, Body.load())
         shown = [t for t in result.tokens if t[2] != "unmatched"]
@@ -135,17 +136,19 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> list[Sign
             for (w, g, how), (a, b) in zip(shown, result.spans, strict=True)
             if how == "lexicon"
         )
-        out.append(Signed(motion, signs))
-    return out
+        yield Signed(motion, signs)
 
 
-def _stillness() -> Motion:
-    from stable_signer.slp_moe.priors import rest_pose, six
-
-    return Motion(
-        np.repeat(six(rest_pose())[None], 2, 0).astype(np.float32),
-        np.zeros((2, 52), np.float32), np.zeros((2, 3), np.float32),
-    )  # fmt: skip
+def sign_seen(made: Iterable[Signed], python: Path) -> Iterator[Signed]:
+    """What a system made as it is seen in its video; a failure stays one."""
+    for one in made:
+        if one.error:
+            yield one
+            continue
+        motion, found = looked_at(one.motion, python)
+        scale = motion.fps / one.motion.fps
+        signs = tuple((g, round(a * scale), round(b * scale)) for g, a, b in one.signs)
+        yield replace(one, motion=motion, signs=signs, found=found)
 
 
 def broken(made: Signed, how: str) -> Signed:
@@ -191,6 +194,7 @@ def read_back(made: Signed, judge: rec.Recogniser, names: Mapping[str, str]) -> 
         "face_activity": float(np.abs(np.diff(made.motion.face, axis=0)).sum(1).mean() * made.motion.fps),
         "left_led": float(np.mean(led)) if led else 0.0,
     }
+    measures |= made.found
     return Outcome(tuple(claimed), best, measures, made.error)
 
 
@@ -199,7 +203,7 @@ def run_system(
     sentences: Sequence[Sentence],
     judge: rec.Recogniser,
     work: Path,
-    make: Callable[[list[str]], list[Signed]],
+    make: Callable[[list[str]], Iterable[Signed]],
 ) -> list[Outcome]:
     """Outcomes of one system and of its breakages; those that `work` has already are not made again."""
     names = judge.lexicon_glosses()
@@ -214,12 +218,16 @@ def run_system(
         with Outputs() as outputs:
             outcome = read_back(made, judge, names)
             outputs.claim(places[k]).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-    return [_outcome(json.loads(p.read_text(encoding="utf-8"))) for p in places]
+    return [_outcome(p) for p in places]
 
 
-def _outcome(told: dict[str, Any]) -> Outcome:
-    best = tuple(tuple(b) for b in told["best"])
-    return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"])
+def _outcome(path: Path) -> Outcome:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        best = tuple(tuple(b) for b in told["best"])
+        return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StableSignerError(f"the result {path} is damaged: delete it, and the run goes on") from error
 
 
 def score(
@@ -278,8 +286,12 @@ def evaluate(
     environment: Path | None = None,
     judge: rec.Recogniser | None = None,
     checks: bool = True,
+    redetect: Path | None = None,
 ) -> dict[str, Any]:
-    """All rows. Raises StableSignerError for an unknown system or a missing environment, before any work."""
+    """All rows; redetect, the Python of MediaPipe's environment, adds a row "SYSTEM, from the video" to each.
+
+    Raises StableSignerError for an unknown system or a missing environment, before any work.
+    """
     unknown = [s for s in systems if s not in SYSTEMS]
     if unknown:
         raise StableSignerError(f"the system {unknown[0]!r} is unknown: use {', '.join(SYSTEMS)}")
@@ -287,6 +299,8 @@ def evaluate(
         if environment is None:
             raise StableSignerError("the rival needs its environment: name it with --environment")
         SpokenToSigned(environment)
+    if redetect is not None:
+        check_mediapipe(redetect)
     judge = judge or rec.Recogniser.load()
     names = judge.lexicon_glosses()
     if not any(g in names for s in sentences for g in s.glosses):
@@ -295,16 +309,20 @@ def evaluate(
         )
     made: dict[tuple[str, str], Signed] = {}
 
-    def maker(system: str) -> Callable[[list[str]], list[Signed]]:
-        def make(texts: list[str]) -> list[Signed]:
-            new = [t for t in texts if (system, t) not in made]
+    def maker(system: str) -> Callable[[list[str]], Iterable[Signed]]:
+        def make(texts: list[str]) -> Iterable[Signed]:
+            """One after the other, so that what is read back is kept before the next is made."""
+            new = list(dict.fromkeys(t for t in texts if (system, t) not in made))
+            signed: Iterator[Signed] = iter(())
             if new and system == "spoken-to-signed":
                 assert environment is not None
                 signed = sign_rival(new, environment, work)
-            else:
-                signed = sign_ours(new, "rules" if system == "ours-rules" else "slul") if new else []
-            made.update({(system, t): m for t, m in zip(new, signed, strict=True)})
-            return [made[system, t] for t in texts]
+            elif new:
+                signed = sign_ours(new, "rules" if system == "ours-rules" else "slul")
+            for text in texts:
+                if (system, text) not in made:
+                    made[system, text] = next(signed)
+                yield made[system, text]
 
         return make
 
@@ -316,13 +334,24 @@ def evaluate(
     for how in BROKEN if checks else ():
         name = f"{first}, {how}"
 
-        def spoil(texts: list[str], how: str = how) -> list[Signed]:
-            return [broken(m, how) for m in maker(first)(texts)]
+        def spoil(texts: list[str], how: str = how) -> Iterable[Signed]:
+            return (broken(m, how) for m in maker(first)(texts))
 
         rows[name] = score(
             run_system(name.replace(", ", "-"), sentences, judge, work, spoil), sentences, names
         )
+    seen: dict[str, list[Outcome]] = {}
+    for system in systems if redetect else ():
+        assert redetect is not None
+
+        def look(texts: list[str], system: str = system, python: Path = redetect) -> Iterable[Signed]:
+            return sign_seen(maker(system)(texts), python)
+
+        seen[system] = run_system(f"{system}-video", sentences, judge, work, look)
+        rows[f"{system}, from the video"] = score(seen[system], sentences, names)
     report: dict[str, Any] = {"sentences": len(sentences), "rows": rows}
     if "spoken-to-signed" in systems and first != "spoken-to-signed":
         report["gain"] = gain(outcomes[first], outcomes["spoken-to-signed"], sentences, names)
+        if seen:
+            report["gain_from_video"] = gain(seen[first], seen["spoken-to-signed"], sentences, names)
     return report

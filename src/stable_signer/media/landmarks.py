@@ -63,7 +63,29 @@ def clip_landmarks(clip: str | Path) -> Landmarks:
     Raises StableSignerError for a file that is no video or too long, without the environment, and when no
     person or no hand was seen.
     """
-    python = mediapipe_python()
+    marks = seen_landmarks(clip, mediapipe_python())
+    if not np.isfinite(marks.pose).any():
+        raise StableSignerError(f"no person was seen in {clip}: film the whole upper body, in good light")
+    if not any(np.isfinite(hand).any() for hand in (marks.left_hand, marks.right_hand)):
+        raise StableSignerError(f"no hand was seen in {clip}: film the whole upper body, in good light")
+    return marks
+
+
+def check_mediapipe(python: Path) -> None:
+    """Is that the Python of an environment with MediaPipe? Raises StableSignerError, with what to do."""
+    asks = "import importlib.metadata as m; print(m.version('mediapipe'))"
+    try:
+        found = subprocess.run([python, "-I", "-c", asks], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise StableSignerError(
+            f"there is no Python {python} ({error.strerror}): make MediaPipe's environment with {command()}"
+        ) from error
+    if found.returncode or f"mediapipe=={found.stdout.strip()}" != NEEDS[0]:
+        raise StableSignerError(f"{python} has no {NEEDS[0]}: make its environment with {command()}")
+
+
+def seen_landmarks(clip: str | Path, python: Path) -> Landmarks:
+    """The same from the environment of `python`, and all NaN where nobody or no hand was seen."""
     _check_clip(clip)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "landmarks.npz"
@@ -105,10 +127,6 @@ def _read(path: Path, clip: str | Path) -> Landmarks:
         raise StableSignerError(f"MediaPipe gave no landmarks of {clip}: see its environment") from error
     if any(t.shape[1:] != WIDTHS[name] for name, t in tracks.items()) or not 1 <= fps <= 1000:
         raise StableSignerError(f"MediaPipe has another version: make its environment anew: {command()}")
-    if not np.isfinite(tracks["pose"]).any():
-        raise StableSignerError(f"no person was seen in {clip}: film the whole upper body, in good light")
-    if not any(np.isfinite(tracks[hand]).any() for hand in ("left_hand", "right_hand")):
-        raise StableSignerError(f"no hand was seen in {clip}: film the whole upper body, in good light")
     face = tracks["face"][:, list(FACE17)]
     return Landmarks(tracks["pose"], tracks["left_hand"], tracks["right_hand"], face, FACE17,
                      tracks["world"], fps)  # fmt: skip

@@ -154,6 +154,13 @@ def _landmarks(pose: Pose, path: str | Path) -> Landmarks:
     )
 
 
+def hand_pixels(motion: Motion, body: Body, signer: str, size: int) -> np.ndarray:
+    """(T, 2, 21, 2): x, y of the left and right hand's points in the video of `signer` at `size` pixels."""
+    points = np.concatenate([*_points(motion, body, signer, size)])
+    first = len(POSE_POINTS) + FACE_POINTS
+    return points[:, first : first + 42, :2].reshape(len(points), 2, 21, 2)
+
+
 def _points(motion: Motion, body: Body, signer: str, size: int) -> Iterator[np.ndarray]:
     """(T, P, 3) holistic points in pieces of CHUNK frames: body, face, left hand, right hand."""
     card = SIGNERS[signer]
