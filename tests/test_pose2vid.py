@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from stable_signer import StableSigner
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.cli import app
@@ -27,6 +28,7 @@ from stable_signer.pose2vid.control import (
     control_maps,
     controlled,
 )
+from stable_signer.pose2vid.framing import hands_outside
 from stable_signer.pose2vid.likeness import flicker, hand_boxes, psnr, ssim
 from stable_signer.pose2vid.mesh import MeshRenderer
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
@@ -89,6 +91,16 @@ def test_heat_lies_where_the_hands_and_the_face_are() -> None:
         inside = group[((group >= 1) & (group < 191)).all(1)].astype(int)
         assert all(maps[0, channel, y, x] > 120 for x, y in inside)
         assert (maps[0, channel] > 0).mean() < 0.2
+
+
+def test_a_hand_that_leaves_the_picture_is_told_with_its_time() -> None:
+    signer = StableSigner.from_pretrained(planner="rules", motion="prior")
+    motion = signer.motion(signer.plan("Yes."))
+    assert hands_outside(motion, Body.load()) == []
+    motion.root[5:8, 0] -= 0.5  # the signer's right, the picture's left
+    found = [one for one in hands_outside(motion, Body.load()) if one.hand == "right"]
+    assert [(one.start, one.end) for one in found] == [(5 / FPS, 8 / FPS)]
+    assert str(found[0]) == "the right hand leaves the picture from 0.20 to 0.32 s"
 
 
 def test_appearance_vectors_mix_and_bad_mixtures_are_refused() -> None:

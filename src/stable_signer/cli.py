@@ -232,6 +232,9 @@ def render(
             "a .pose already has its frames, its hand and its seed: leave out --fps, --seed, --left-handed "
             "and --right-handed"
         )
+    from stable_signer.body.skeleton import Body
+    from stable_signer.pose2vid.framing import hands_outside
+
     with Outputs() as outputs:
         video = _claim_video(outputs, output)
         sidecar = _claim_sidecar(outputs, output, no_sidecar)
@@ -239,6 +242,8 @@ def render(
             read_bytes(source, "the pose")  # a missing file is told before the body is loaded
             engine = pipeline.StableSigner.from_pretrained()
             motion = engine.load_pose(source)
+            for cut in hands_outside(motion, Body.load()):
+                print(f"note: {cut}", file=sys.stderr)  # noqa: T201
             made_by = pipeline.provenance_of(None, look_of, None)
             frames = engine.render(motion, **look_of)
             _write_video(video, frames, len(motion), motion.fps, made_by, sidecar)
