@@ -219,6 +219,21 @@ def test_halved_maps_do_not_fade_at_the_outline(weights: Path) -> None:
     assert small[0, 0, 0, 0] == 64 and small[0, 5, 0, 0] == 200 and not small[0, :, 1, 1].any()
 
 
+def test_the_shipped_networks_draw_what_the_studio_shows() -> None:
+    pytest.importorskip("diffusers")
+    from stable_signer.pose2vid.diffusion import DiffusionRenderer
+
+    signer = StableSigner.from_pretrained(planner="rules", motion="prior")
+    motion = signer.motion(signer.plan("Yes."))[8:10]
+    appearance = Appearance(SIGNERS["amara"], STYLES["studio"])
+    (truth, _), _ = Studio(Body.load(), appearance, 256).frames(motion)
+    drawn = next(DiffusionRenderer(Body.load(), appearance, 256).frames(motion))
+    a, b = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (truth, drawn))
+    assert float(ssim(a, b)) > 0.9 and float(psnr(a, b)) > 24
+    frame = next(signer.render(motion, signer="amara", look="diffusion", size=256, label=False))
+    assert (frame == drawn).all()
+
+
 # --- training and the commands ---
 
 
