@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -249,8 +250,17 @@ def motions(path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def accelerate_anew() -> Iterator[None]:
+    """accelerate keeps one precision a process: forget it, for the trainings of other tests."""
+    state = pytest.importorskip("accelerate.state").AcceleratorState
+    state._reset_state(True)
+    yield
+    state._reset_state(True)
+
+
+@pytest.mark.usefixtures("accelerate_anew")
 def test_training_ends_goes_on_and_is_measured(tmp_path: Path) -> None:
-    pytest.importorskip("accelerate")
     pytest.importorskip("diffusers")
     recipe = tmp_path / "recipe.toml"
     data = motions(tmp_path / "motions.npz")

@@ -51,7 +51,9 @@ class Motions:
     def part(self, held_out: bool) -> list[tuple[int, int]]:
         """First frame and end of the takes to train on, or of the held-out ones."""
         takes = [(int(a), int(b)) for a, b in zip(self.offsets[:-1], self.offsets[1:])]
-        cut = max(round(len(takes) * (1 - HELD_OUT)), 1)
+        if len(takes) < 2:
+            raise StableSignerError("one take is too few to hold any out: give at least two sentences")
+        cut = min(round(len(takes) * (1 - HELD_OUT)), len(takes) - 1)
         return takes[cut:] if held_out else takes[:cut]
 
     def piece(self, first: int, end: int) -> Motion:
