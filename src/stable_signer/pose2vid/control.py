@@ -34,7 +34,7 @@ from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.body.skinning import Posed
-from stable_signer.pose2vid.camera import Camera
+from stable_signer.pose2vid.camera import SIGNING_PLANE, Camera
 from stable_signer.pose2vid.figure import Figure
 from stable_signer.pose2vid.mesh import CHUNK, MeshRenderer
 from stable_signer.pose2vid.raster import rasterise
@@ -188,7 +188,7 @@ def frame_maps(
     normals = np.empty_like(vertices)
     vertex_normals_into(vertices, figure.triangles, normals)
     out = np.empty((CHANNELS, size, size), np.uint8)
-    middle = float(-camera.position[1]) - 0.16 * camera.height
+    middle = float(-camera.position[1]) - SIGNING_PLANE * camera.height
     maps_into(
         triangle,
         inverse,
@@ -255,7 +255,7 @@ def maps_into(  # type: ignore[no-untyped-def]
                 ny = u * normals[i, 1] + v * normals[j, 1] + w * normals[k, 1]
                 nz = u * normals[i, 2] + v * normals[j, 2] + w * normals[k, 2]
                 unit = (-1.0 if back else 1.0) / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
-                total[0] += (middle - 1 / inverse[y, x]) / 0.004 + 128
+                total[0] += (middle - 1 / inverse[y, x]) / DEPTH_STEP + 128
                 total[1] += 128 + 127 * nx * unit
                 total[2] += 128 - 127 * nz * unit  # the picture's y points down
                 total[3] += 128 - 127 * ny * unit  # the camera looks along +y
@@ -329,7 +329,7 @@ def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoi
         c[..., 0] - a[..., 0]
     )
     normal = F.normalize(normal, dim=-1) * torch.where(area > 0, -1.0, 1.0)[..., None]
-    middle = float(-camera.position[1]) - 0.16 * camera.height
+    middle = float(-camera.position[1]) - SIGNING_PLANE * camera.height
     depth = (middle - seen.depth.where(hit, torch.ones_like(seen.depth))) / DEPTH_STEP + 128
     where = (place[corner] * weights).sum(-2)  # (B, 2H, 2W, 3)
     turned = normal[..., [0, 2, 1]] * torch.tensor([127.0, -127.0, -127.0], device=device) + 128
