@@ -130,7 +130,7 @@ def test_known_handshape_wins_where_it_cannot_be_seen(fitter: Fitter) -> None:
     dofs = np.tile(np.concatenate([movement(fitter, 1)[0, 0, :9], fist]), (10, 2, 1))
     _, clip = solved(fitter, dofs)
     for side in clip.sides:
-        side.weight[:, 2 + 5 :] *= 0.02
+        side.weight[:, 2 + 5:] *= 0.02
     clip.handshapes = (fit.KnownHandshape(fist), None)
     found = fit.solve(fitter, [clip])[0]
     miss = np.abs(found - dofs)[:, :, 15::4].mean((0, 2))

@@ -28,9 +28,8 @@ def test_shapes_sides_and_heights_for_every_signer(body: Body) -> None:
         # the signer faces -y: left is +x, right is -x
         for left, right in ((2, 5), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16), (23, 24), (31, 32)):
             assert points.pose[0, left, 0] > 0.01 and points.pose[0, right, 0] < -0.01
-            torch.testing.assert_close(
-                points.pose[0, left] * torch.tensor([-1, 1, 1]), points.pose[0, right], atol=5e-3, rtol=0
-            )
+            torch.testing.assert_close(points.pose[0, left] * torch.tensor([-1, 1, 1]), points.pose[0, right],
+                                       atol=5e-3, rtol=0)
         assert (points.left_hand[..., 0] > 0.2).all() and (points.right_hand[..., 0] < -0.2).all()
         down = [float(points.face[0, FACE_IDS.index(i), 2]) for i in (10, 105, 159, 145, 1, 0, 13, 17, 152)]
         assert down == sorted(down, reverse=True)  # forehead to chin

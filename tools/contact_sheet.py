@@ -28,21 +28,14 @@ from stable_signer.pose2vid.signers import signer_card, style_card
 from stable_signer.slp_moe.lexicon import Lexicon
 
 COLUMNS = 8
-_FINGERS = [
-    (0, 1, 2, 3, 4),
-    (0, 5, 6, 7, 8),
-    (5, 9, 10, 11, 12),
-    (9, 13, 14, 15, 16),
-    (13, 17, 18, 19, 20),
-    (0, 17),
-]
+_FINGERS = [(0, 1, 2, 3, 4), (0, 5, 6, 7, 8), (5, 9, 10, 11, 12), (9, 13, 14, 15, 16), (13, 17, 18, 19, 20),
+            (0, 17)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the sheet that the command line asks for."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("glosses", nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=None)

@@ -33,17 +33,8 @@ PALM_LENGTH = 0.1086  # metres, wrist to middle knuckle of the signer that is fi
 FACE17 = (0, 13, 14, 17, 61, 291, 105, 334, 159, 145, 386, 374, 1, 152, 10, 234, 454)
 
 # Degrees of freedom of a limb, in the order of the chain.
-ARM_DOFS = (
-    "clavicle-up",
-    "clavicle-forward",
-    "shoulder-1",
-    "shoulder-2",
-    "shoulder-twist",
-    "elbow",
-    "forearm-turn",
-    "wrist-flexion",
-    "wrist-deviation",
-)
+ARM_DOFS = ("clavicle-up", "clavicle-forward", "shoulder-1", "shoulder-2", "shoulder-twist", "elbow",
+            "forearm-turn", "wrist-flexion", "wrist-deviation")
 ARM_JOINTS = ("clavicle", "shoulder01", "upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
 THUMB_DOFS = ("thumb-side", "thumb-forward", "thumb-twist", "thumb-mcp", "thumb-ip")
 FINGER_DOFS = tuple(f"finger{f}-{d}" for f in range(2, 6) for d in ("spread", "mcp", "pip", "dip"))
@@ -96,7 +87,6 @@ class Landmarks:
             return self
         count = max(1, round(len(self) / self.fps * fps))
         at = np.clip((np.arange(count) + 0.5) * self.fps / fps - 0.5, 0, len(self) - 1)
-
         def track(x: np.ndarray) -> np.ndarray:
             if self.fps > 1.5 * fps:  # 50 and 60 fps: two frames fall on one
                 pair = np.stack([x[:-1], x[1:]])
@@ -111,26 +101,13 @@ class Landmarks:
             return a * (1 - part) + b * part
 
         world = None if self.world is None else track(self.world)
-        return Landmarks(
-            track(self.pose),
-            track(self.left_hand),
-            track(self.right_hand),
-            track(self.face),
-            self.face_ids,
-            world,
-            fps,
-        )
+        return Landmarks(track(self.pose), track(self.left_hand), track(self.right_hand), track(self.face),
+                         self.face_ids, world, fps)
 
     def __getitem__(self, frames: slice) -> Landmarks:
         world = None if self.world is None else self.world[frames]
-        return replace(
-            self,
-            pose=self.pose[frames],
-            left_hand=self.left_hand[frames],
-            right_hand=self.right_hand[frames],
-            face=self.face[frames],
-            world=world,
-        )
+        return replace(self, pose=self.pose[frames], left_hand=self.left_hand[frames],
+                       right_hand=self.right_hand[frames], face=self.face[frames], world=world)
 
 
 _FACE_MIRROR = ((61, 291), (105, 334), (159, 386), (145, 374), (234, 454), (33, 263), (133, 362))
@@ -299,8 +276,7 @@ class Limb:
             moved = _MOVED[hinge.joint]
             axis = axes[:, None, h] * hinge.share
             out[:, moved, :, hinge.dof] += torch.linalg.cross(
-                axis.expand(n, moved.stop - moved.start, 3), points[:, moved] - origins[:, None, h]
-            )
+                axis.expand(n, moved.stop - moved.start, 3), points[:, moved] - origins[:, None, h])
         return out
 
     def rotations(self, dofs: Tensor, side: str = "R") -> dict[str, Tensor]:
@@ -353,22 +329,8 @@ _PALM_BONES = ((0, 5), (0, 9), (0, 13), (0, 17), (5, 9), (9, 13), (13, 17), (5, 
 # (10,059 frames with the palm flat to the picture). Our rig's knuckles lie farther out: its first phalanges
 # are short.
 _SEGMENTS = {
-    1: 0.95,
-    2: 0.66,
-    3: 1.0,
-    4: 1.0,
-    6: 0.55,
-    7: 0.80,
-    8: 1.1,
-    10: 0.69,
-    11: 0.92,
-    12: 1.02,
-    14: 0.66,
-    15: 0.89,
-    16: 1.15,
-    18: 0.59,
-    19: 0.70,
-    20: 1.0,
+    1: 0.95, 2: 0.66, 3: 1.0, 4: 1.0, 6: 0.55, 7: 0.80, 8: 1.1, 10: 0.69, 11: 0.92, 12: 1.02,
+    14: 0.66, 15: 0.89, 16: 1.15, 18: 0.59, 19: 0.70, 20: 1.0,
 }
 # Metres: the length of a forearm across the picture, brought to our shoulders; ours is shorter.
 FOREARM_SEEN = 0.265
@@ -425,10 +387,8 @@ class Targets:
     def cut(self, frames: slice) -> Targets:
         """A stretch of it."""
         sides = tuple(
-            SideTargets(
-                s.points[frames], s.weight[frames], s.relative[frames], s.found[frames], s.raised[frames]
-            )
-            for s in self.sides
+            SideTargets(s.points[frames], s.weight[frames], s.relative[frames], s.found[frames],
+            s.raised[frames]) for s in self.sides
         )
         return replace(self, sides=(sides[0], sides[1]), head=self.head[frames], face=self.face[frames])
 
@@ -583,11 +543,8 @@ class Fitter:
 
     def _head(self, track: np.ndarray, row: dict[int, int], warp: _Warp) -> np.ndarray:
         """Rotation vector of the head (T, 3) by weak-perspective Gauss-Newton, less what it is at rest."""
-        ids = [
-            i
-            for i in (10, 1, 234, 454, 105, 334, 145, 374, 33, 263, 133, 362)
-            if i in row and np.isfinite(track[:, row[i]]).all()
-        ]  # a tool may have kept a few points only
+        ids = [i for i in (10, 1, 234, 454, 105, 334, 145, 374, 33, 263, 133, 362)
+               if i in row and np.isfinite(track[:, row[i]]).all()]  # a tool may have kept a few points only
         if len(ids) < 4:
             return np.zeros((len(track), 3))
         model = np.stack([self.neutral_face[i] for i in ids]) - self.head_joint
@@ -673,9 +630,8 @@ class _Warp:
             top, eyes, mouth, chin, face_x, face_width = heights
             ratio_height = (model[10][2] - model[152][2]) / max(chin - top, 1e-6)
             ratio_width = (model[454][0] - model[234][0]) / max(face_width, 1e-6)
-            self.face_scale = float(
-                np.clip(0.5 * (ratio_height + ratio_width), 0.7 * self.torso_scale, 1.4 * self.torso_scale)
-            )
+            self.face_scale = float(np.clip(0.5 * (ratio_height + ratio_width), 0.7 * self.torso_scale,
+                                            1.4 * self.torso_scale))
             self.face_x = face_x
             eye_z = np.mean([model[i][2] for i in (159, 145, 386, 374)])
             mouth_z = np.mean([model[i][2] for i in (13, 14)])
@@ -718,10 +674,8 @@ class _Warp:
         axis = self.centre[0] + part * (self.face_x - self.centre[0])
         x = p[:, 0] - axis
         inner = 0.08 / self.face_scale  # half the width of the face, pixels
-        near_face = np.sign(x) * (
-            np.minimum(np.abs(x), inner) * self.face_scale
-            + np.maximum(np.abs(x) - inner, 0) * self.torso_scale
-        )
+        near_face = np.sign(x) * (np.minimum(np.abs(x), inner) * self.face_scale
+                                  + np.maximum(np.abs(x) - inner, 0) * self.torso_scale)
         x = (1 - part) * x * self.torso_scale + part * near_face
         # Perspective: what is nearer than the body is seen farther from the middle of the picture than it is.
         # At the height of the face the face itself is that near, so only what is beyond it counts.
@@ -848,9 +802,8 @@ _SIGMA_PICTURE, _SIGMA_RELATIVE, _SIGMA_DEPTH = 0.006, 0.018, 0.06
 _SIGMA_ELBOW, _SIGMA_ELBOW_DEPTH, _SIGMA_SHOULDER = 0.016, 0.12, 0.03
 _SIGMA_SKIN = 0.004
 _OUTLIER = 0.035  # metres, in the last rounds
-_PRIOR_SIGMA = np.array(
-    [0.2, 0.25, 3.0, 3.0, 0.9, 3.0, 1.0, 0.35, 0.16, 0.4, 0.4, 0.2, 0.45, 0.5] + [0.16, 0.9, 1.0, 0.9] * 4
-)
+_PRIOR_SIGMA = np.array([0.2, 0.25, 3.0, 3.0, 0.9, 3.0, 1.0, 0.35, 0.16, 0.4, 0.4, 0.2, 0.45, 0.5]
+                        + [0.16, 0.9, 1.0, 0.9] * 4)
 _PRIOR_MEAN = np.array([0.0, 0.0, 0, 0, 0, 0.5, 0, -0.05, 0, 0, 0, 0, 0, 0.1] + [0.0, 0.2, 0.25, 0.15] * 4)
 _FINGERTIP_SHARE = 0.6  # of the middle joint's bend that the last joint follows
 _SIGMA_FINGERTIP = 0.15
@@ -883,33 +836,17 @@ class _Problem:
     def part(self, rows: slice) -> _Problem:
         """Some of the frames."""
         return _Problem(
-            self.target[rows],
-            self.weight[rows],
-            self.relative[rows],
-            self.other[rows],
-            self.calm[rows],
-            self.pull,
-            self.depth_sigma[rows],
-            self.usual[rows],
-            self.precision[rows],
-            self.outlier,
-        )
+            self.target[rows], self.weight[rows], self.relative[rows], self.other[rows], self.calm[rows],
+            self.pull, self.depth_sigma[rows], self.usual[rows], self.precision[rows], self.outlier)
 
     @staticmethod
     def of(target: Tensor, weight: Tensor, relative: Tensor, depth_sigma: float = _SIGMA_DEPTH) -> _Problem:
         """Without neighbours, with the usual priors."""
         n = len(target)
         return _Problem(
-            target,
-            weight,
-            relative,
-            torch.full((n, 21, 3), 50.0),
-            torch.zeros(n, DOFS),
-            0.0,
-            torch.full((n,), depth_sigma),
-            torch.from_numpy(_PRIOR_MEAN).float().expand(n, DOFS).clone(),
-            torch.from_numpy(1 / _PRIOR_SIGMA**2).float().expand(n, DOFS).clone(),
-        )
+            target, weight, relative, torch.full((n, 21, 3), 50.0), torch.zeros(n, DOFS), 0.0,
+            torch.full((n,), depth_sigma), torch.from_numpy(_PRIOR_MEAN).float().expand(n, DOFS).clone(),
+            torch.from_numpy(1 / _PRIOR_SIGMA**2).float().expand(n, DOFS).clone())
 
 
 def _residuals(
@@ -947,12 +884,8 @@ def _residuals(
 
 
 def _system(
-    fitter: Fitter,
-    problem: _Problem,
-    dofs: Tensor,
-    state: tuple[Tensor, Tensor, Tensor, Tensor],
-    rows: list[tuple[Tensor, Tensor]],
-    free: _Span,
+    fitter: Fitter, problem: _Problem, dofs: Tensor, state: tuple[Tensor, Tensor, Tensor, Tensor],
+    rows: list[tuple[Tensor, Tensor]], free: _Span
 ) -> tuple[Tensor, Tensor]:
     """Normal matrix (N, D, D) and right side (N, D) of the step in the D free degrees of freedom."""
     points, axes, origins, _ = state
@@ -1000,7 +933,9 @@ def _system(
     return normal, right
 
 
-def _minimise(fitter: Fitter, problem: _Problem, dofs: Tensor, steps: int, free: _Span = (0, DOFS)) -> Tensor:
+def _minimise(
+    fitter: Fitter, problem: _Problem, dofs: Tensor, steps: int, free: _Span = (0, DOFS)
+) -> Tensor:
     """Levenberg-Marquardt, each frame with its own damping; degrees of freedom free[0] to free[1] move."""
     out = []
     for start in range(0, len(dofs), 2048):
@@ -1025,9 +960,8 @@ def _minimise_chunk(fitter: Fitter, problem: _Problem, dofs: Tensor, steps: int,
         diagonal = torch.diagonal(normal, dim1=1, dim2=2)
         ridge = damping[:, None] * diagonal + (1 - loose) + 1e-3
         step = torch.zeros_like(dofs)
-        step[:, moving] = torch.linalg.solve(normal + torch.diag_embed(ridge), (right * loose)[..., None])[
-            ..., 0
-        ]
+        step[:, moving] = torch.linalg.solve(
+            normal + torch.diag_embed(ridge), (right * loose)[..., None])[..., 0]
         step = step * torch.clamp(0.6 / step.abs().amax(1, keepdim=True).clamp(min=1e-9), max=1.0)
         trial = torch.clamp(dofs + step, low, high)
         trial_state = fitter.limb.pose(trial)
@@ -1257,11 +1191,8 @@ def _smoother(weight: np.ndarray, stiffness: float) -> Tensor:
 
 
 # A relaxed arm hanging at the side, the fingers a little bent: for a limb that does not sign.
-REST_DOFS = np.array(
-    [-0.084, -0.048, -0.675, 0.039, 0.129, 0.054, 0.279, 0.0, -0.167]
-    + [0.0, 0.0, 0.0, 0.0, 0.1]
-    + [0.0, 0.2, 0.25, 0.15] * 4
-)
+REST_DOFS = np.array([-0.084, -0.048, -0.675, 0.039, 0.129, 0.054, 0.279, 0.0, -0.167]
+                     + [0.0, 0.0, 0.0, 0.0, 0.1] + [0.0, 0.2, 0.25, 0.15] * 4)
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -1311,18 +1242,10 @@ def fit_many(fitter: Fitter, clips: Sequence[Targets]) -> list[FitResult]:
             known = np.isfinite(errors) & raised
             total = np.where(known, errors, 0).sum(1)
             mean = np.where(known.any(1), total / np.maximum(known.sum(1), 1), np.nan)
-        results.append(
-            FitResult(
-                motion=to_motion(fitter, dofs, clip.head, clip.face),
-                dofs=dofs,
-                head=clip.head,
-                face=clip.face,
-                error_palms=mean,
-                tracked=np.stack([s.found for s in clip.sides], 1),
-                raised=raised,
-                side_errors=errors,
-            )
-        )
+        results.append(FitResult(
+            motion=to_motion(fitter, dofs, clip.head, clip.face), dofs=dofs, head=clip.head, face=clip.face,
+            error_palms=mean, tracked=np.stack([s.found for s in clip.sides], 1), raised=raised,
+            side_errors=errors))
     return results
 
 

@@ -38,7 +38,9 @@ def mediapipe_python() -> Path:
     named = os.environ.get(VARIABLE)
     if named:
         if not os.access(named, os.X_OK) or Path(named).is_dir():
-            raise StableSignerError(f"{VARIABLE} names {named}, which cannot be run: name MediaPipe's Python")
+            raise StableSignerError(
+                f"{VARIABLE} names {named}, which cannot be run: name MediaPipe's Python"
+            )
         return Path(named)
     python = _bin(PLACE.expanduser()) / "python"
     if not python.exists():

@@ -96,9 +96,8 @@ class Entry:
 class Lexicon:
     """Prototypes by gloss; decoded when asked for. `Lexicon.load()` reads what ships with the package."""
 
-    def __init__(
-        self, tensors: dict[str, np.ndarray], clips: Sequence[str], table: dict[str, tuple[str, bool]]
-    ) -> None:
+    def __init__(self, tensors: dict[str, np.ndarray], clips: Sequence[str], table: dict[str, tuple[str,
+    bool]]) -> None:
         self._tensors = tensors
         self._clips = {name: i for i, name in enumerate(clips)}
         self._table = {g: (c, a) for g, (c, a) in table.items() if c in self._clips}
@@ -162,15 +161,8 @@ class Lexicon:
         two = bool(t["two_handed"][i])
         entry = decode(t, i, int(self._start[i]), int(self._left_start[i]), default_fitter())
         return Prototype(
-            gloss=gloss,
-            motion=entry,
-            two_handed=two,
-            approximate=doubtful or bool(t["approximate"][i]),
-            error=float(t["error"][i]),
-            tracked=float(t["tracked"][i]),
-            source="lexicon",
-            clip=clip,
-        )
+            gloss=gloss, motion=entry, two_handed=two, approximate=doubtful or bool(t["approximate"][i]),
+            error=float(t["error"][i]), tracked=float(t["tracked"][i]), source="lexicon", clip=clip)
 
 
 def from_built(gloss: str, built: priors.Built) -> Prototype:
@@ -231,8 +223,7 @@ def write(path: Path, entries: Sequence[Entry], limb: Limb) -> None:
 
     index = Body.load().face_index
     columns: dict[str, list[np.ndarray]] = {
-        k: [] for k in ("arm_right", "hand_right", "arm_left", "hand_left", "head", "face")
-    }
+        k: [] for k in ("arm_right", "hand_right", "arm_left", "hand_left", "head", "face")}
     for entry in entries:
         for s, side in enumerate(("right", "left")):
             if s == 0 or entry.two_handed:
@@ -243,9 +234,7 @@ def write(path: Path, entries: Sequence[Entry], limb: Limb) -> None:
         picked = np.stack([entry.face[:, index[a[0]]] for a in FACE_CHANNELS.values()], 1)
         columns["face"].append(np.round(np.clip(picked, 0, 1) * 255).astype(np.uint8))
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        "arm_left": ((0, ARM), np.int16),
-        "hand_left": ((0, DOFS - ARM), np.uint8),
-    }
+        "arm_left": ((0, ARM), np.int16), "hand_left": ((0, DOFS - ARM), np.uint8)}
     tensors = {k: np.concatenate(v) if v else np.zeros(*shapes[k]) for k, v in columns.items()}
     tensors["frames"] = np.array([len(e.dofs) for e in entries], dtype=np.int32)
     for key in ("two_handed", "approximate"):
@@ -270,12 +259,10 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
-        raise StableSignerError(
-            f"the lexicon {path.name} cannot be read ({error}): reinstall stable-signer"
-        ) from error
+        raise StableSignerError(f"the lexicon {path.name} cannot be read ({error}): reinstall stable-signer"
+                                ) from error
     if metadata.get("version") != VERSION:
         raise StableSignerError(
             f"the lexicon {path.name} has version {metadata.get('version')!r}, not {VERSION!r}: "
-            "reinstall stable-signer"
-        )
+            "reinstall stable-signer")
     return tensors, json.loads(metadata["clips"])

@@ -219,7 +219,7 @@ class Tagger:
         return "TO" if en.verb_form(after) == "base" and after not in en.PLACES | {"home"} else "SILENT"
 
     def _there(self, index: int) -> str:
-        """ "there is" (EXIST, signed HAVE) or a place (LOC)."""
+        """"there is" (EXIST, signed HAVE) or a place (LOC)."""
         after = self.word(index + 1)
         inverted = self.last_tag == "BE" and self.question and after not in _STOPS
         later = after in en.MODALS and self.word(index + 2) == "be"
@@ -229,7 +229,7 @@ class Tagger:
         return "NONE" if self.nounlike(index + 1) else "INTJ"
 
     def _going(self, index: int) -> str:
-        """ "going to" before a verb is the future."""
+        """"going to" before a verb is the future."""
         verb = self.word(index + 2)
         future = self.word(index + 1) == "to" and en.verb_form(verb) == "base" and verb not in en.PLACES
         return "MODAL" if self.before_tag() == "BE" and future else ""
@@ -245,7 +245,7 @@ class Tagger:
         return "VERB" if likes or (self.at_start and not self.question) else "PREP"
 
     def _one(self, index: int) -> str:
-        """ "the red one": the noun is known from before."""
+        """"the red one": the noun is known from before."""
         return "SILENT" if self.before_tag() in ("ADJ", "NOUN", "DET", "WH") else ""
 
     def _been(self, index: int) -> str:
