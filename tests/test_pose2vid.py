@@ -309,3 +309,23 @@ def test_motions_that_are_none_are_refused(tmp_path: Path) -> None:
     for name in ("m.npz", "missing.npz"):
         with pytest.raises(StableSignerError, match=r"build_motions\.py"):
             Motions.load(tmp_path / name)
+
+
+def test_training_without_motions_ends_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    pytest.importorskip("diffusers")
+    from stable_signer.pose2vid.train import Pose2VidRecipe, train
+
+    with pytest.raises(StableSignerError, match=r"build_motions\.py"):
+        train(Pose2VidRecipe(motions=str(tmp_path / "none.npz")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_rendering_process_raises_is_told(tmp_path: Path) -> None:
+    from stable_signer.pose2vid.frames import FramePool
+
+    pool = FramePool(tmp_path, 1)
+    with pool.fill(str(tmp_path / "none.npz"), seed=0, workers=1):
+        pass  # waits for the process
+    with pytest.raises(StableSignerError, match=r"build_motions\.py"):
+        pool.check()

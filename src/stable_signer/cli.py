@@ -232,13 +232,13 @@ def render(
             "a .pose already has its frames, its hand and its seed: leave out --fps, --seed, --left-handed "
             "and --right-handed"
         )
-    from stable_signer.body.skeleton import Body
-    from stable_signer.pose2vid.framing import hands_outside
-
     with Outputs() as outputs:
         video = _claim_video(outputs, output)
         sidecar = _claim_sidecar(outputs, output, no_sidecar)
         if is_pose:
+            from stable_signer.body.skeleton import Body
+            from stable_signer.pose2vid.framing import hands_outside
+
             read_bytes(source, "the pose")  # a missing file is told before the body is loaded
             engine = pipeline.StableSigner.from_pretrained()
             motion = engine.load_pose(source)

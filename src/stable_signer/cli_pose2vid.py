@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from stable_signer.cli_slul import _check_plot, _needs, evaluate_app, train_app
-from stable_signer.errors import StableSignerError
 
 
 def register() -> None:
@@ -31,9 +30,8 @@ def train_pose2vid(
     plot: Annotated[Path | None, typer.Option(help="Write a PNG of the curve here at the end.")] = None,
 ) -> None:
     """Train Pose2Vid on frames of the studio, rendered while it learns."""
-    for package in ("accelerate", "diffusers"):
-        _needs(package)
-    from stable_signer.pose2vid.train import Pose2VidRecipe, train
+    _needs("accelerate", "diffusers")
+    from stable_signer.pose2vid.train import STAGES, Pose2VidRecipe, train
     from stable_signer.slul.train import plot_log
 
     recipe = Pose2VidRecipe.load(config)
@@ -44,7 +42,7 @@ def train_pose2vid(
         task = bar.add_task("frames", total=None)
 
         def on_step(stage: str, step: int, loss: float) -> None:
-            total = dict(zip(("autoencoder", "denoiser", "upsampler"), recipe.steps))[stage]
+            total = recipe.steps[STAGES.index(stage)]
             bar.update(task, description=f"{stage}, loss {loss:.3f}", completed=step + 1, total=total)
 
         folder = train(recipe, output, on_step, pool)
@@ -64,12 +62,11 @@ def evaluate_pose2vid(
     """Measure Pose2Vid on held-out motion, beside the autoencoder's ceiling, the mesh look and floors."""
     _needs("diffusers")
     from stable_signer.metrics.pictures import FIGURES, measure
-    from stable_signer.pose2vid.diffusion import SIZES, fast, shipped
+    from stable_signer.pose2vid.diffusion import check_size, fast, shipped
     from stable_signer.pose2vid.frames import Motions
     from stable_signer.pose2vid.sampler import Pose2Vid
 
-    if size not in SIZES:
-        raise StableSignerError(f"the diffusion look draws at {SIZES[0]} or {SIZES[1]} pixels, not {size}")
+    check_size(size)
     takes = Motions.load(motions)
     model = fast(Pose2Vid.from_pretrained(weights)) if weights else shipped()
     rows = measure(model, takes, size, clips, frames)

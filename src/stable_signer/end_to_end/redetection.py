@@ -9,6 +9,7 @@ the picture is left but where the signs lie in time.
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +35,20 @@ def looked_at(motion: Motion, python: Path) -> tuple[Motion, dict[str, float]]:
 
     It is at rest where nobody or no hand was seen. Raises StableSignerError when the environment fails.
     """
-    engine, signer = StableSigner.from_pretrained("rules"), next(iter(SIGNERS))
+    signer = next(iter(SIGNERS))
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "video.mp4"
         with VideoWriter(video, size=SIZE, fps=motion.fps) as writer:
-            for frame in engine.render(motion, signer=signer, size=SIZE):
+            for frame in _engine().render(motion, signer=signer, size=SIZE):
                 writer.write(frame)
         marks = seen_landmarks(video, python)
     return _fitted(marks, motion), found(marks, hand_pixels(motion, Body.load(), signer, SIZE), SIZE)
+
+
+@cache
+def _engine() -> StableSigner:
+    """One for all videos: it keeps the dressed signer."""
+    return StableSigner.from_pretrained("rules")
 
 
 def _fitted(marks: Landmarks, motion: Motion) -> Motion:

@@ -8,7 +8,7 @@ every row but the floors shares with the truth; `figure_psnr` counts the figure'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +25,6 @@ from stable_signer.pose2vid.sampler import Pose2Vid
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.pose2vid.studio import RENDERINGS, Appearance, Studio
 
-ROWS = (
-    "autoencoder", "mesh look", "ControlNet off", "1 step", "2 steps", "20 steps", "shuffled", "mean picture",
-)  # fmt: skip
 FIGURES = ("ssim", "psnr", "figure_psnr", "hand_ssim", "flicker")
 
 
@@ -78,14 +75,12 @@ def measure(
     size: int = 256,
     count: int = 10,
     length: int = 8,
-    on_clip: Callable[[int], None] = lambda _: None,
 ) -> dict[str, dict[str, float]]:
     """Every row's figures, means over the clippings' frames; `flicker` is relative to the truth's own."""
-    found: dict[str, list[dict[str, float]]] = {row: [] for row in ROWS}
-    for number, clip in enumerate(clippings(motions, size, count, length)):
+    found: dict[str, list[dict[str, float]]] = {}
+    for clip in clippings(motions, size, count, length):
         for row, frames in rows_of(model, clip, size).items():
-            found[row].append(_figures(frames, clip))
-        on_clip(number + 1)
+            found.setdefault(row, []).append(_figures(frames, clip))
     return {
         row: {name: float(np.mean([one[name] for one in values])) for name in FIGURES}
         for row, values in found.items()

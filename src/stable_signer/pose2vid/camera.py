@@ -60,6 +60,11 @@ class Camera:
         """Focal length in pixels."""
         return (DISTANCE - SIGNING_PLANE) / SIDE * self.size
 
+    @property
+    def signing_depth(self) -> float:
+        """Metres from the camera to the plane in which the hands move."""
+        return (DISTANCE - SIGNING_PLANE) * self.height
+
     def project(self, points: Tensor) -> Tensor:
         """points (..., 3) metres in the world -> (..., 3): x, y in pixels, depth in metres along the view."""
         x, y, z = points.unbind(-1)

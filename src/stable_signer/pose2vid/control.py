@@ -34,10 +34,10 @@ from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.body.skinning import Posed
-from stable_signer.pose2vid.camera import SIGNING_PLANE, Camera
+from stable_signer.pose2vid.camera import Camera
 from stable_signer.pose2vid.figure import Figure
 from stable_signer.pose2vid.mesh import CHUNK, MeshRenderer
-from stable_signer.pose2vid.raster import rasterise
+from stable_signer.pose2vid.raster import edge, rasterise
 from stable_signer.pose2vid.shading import (
     CANON,
     CLOTH,
@@ -117,13 +117,12 @@ def _part_of_joint(name: str) -> str:
 class ControlFigure:
     """What the maps need of a dressed signer: N vertices, F triangles.
 
-    triangles (F, 3) int32, cull (F,) bool, place (N, 3) float32 in 0..255, code (F, 3) uint8, label (F,)
+    triangles (F, 3) int32, place (N, 3) float32 in 0..255, code (F, 3) uint8, label (F,)
     uint8 index into PARTS, points: the body's points from its joints. material (F,), attributes (N,
     ATTRIBUTES), paint and scene are those of `shading.py`: they give the albedo.
     """
 
     triangles: np.ndarray
-    cull: np.ndarray
     place: np.ndarray
     code: np.ndarray
     label: np.ndarray
@@ -142,7 +141,6 @@ class ControlFigure:
         place = np.clip((canon - PLACE_LOW) / (PLACE_HIGH - PLACE_LOW), 0, 1) * 254 + 1
         return ControlFigure(
             figure.triangles,
-            figure.cull,
             np.ascontiguousarray(place, np.float32),
             PART_CODES[label],
             label,
@@ -188,7 +186,6 @@ def frame_maps(
     normals = np.empty_like(vertices)
     vertex_normals_into(vertices, figure.triangles, normals)
     out = np.empty((CHANNELS, size, size), np.uint8)
-    middle = float(-camera.position[1]) - SIGNING_PLANE * camera.height
     maps_into(
         triangle,
         inverse,
@@ -201,7 +198,7 @@ def frame_maps(
         figure.attributes,
         figure.paint,
         figure.scene,
-        middle,
+        camera.signing_depth,
         out,
     )
     heat_into(keypoints.astype(np.float32), HEAT_WIDTH * size, out[RIGHT_HAND:])
@@ -325,15 +322,12 @@ def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoi
     weights = seen.barycentric[..., None]
     normal = (normals[frame[..., None], corner] * weights).sum(-2)  # (B, 2H, 2W, 3)
     a, b, c = points[frame[..., None], corner].unbind(-2)
-    area = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (
-        c[..., 0] - a[..., 0]
-    )
+    area = edge(a, b, c[..., 0], c[..., 1])
     normal = F.normalize(normal, dim=-1) * torch.where(area > 0, -1.0, 1.0)[..., None]
-    middle = float(-camera.position[1]) - SIGNING_PLANE * camera.height
-    depth = (middle - seen.depth.where(hit, torch.ones_like(seen.depth))) / DEPTH_STEP + 128
+    depth = (camera.signing_depth - seen.depth.where(hit, torch.ones_like(seen.depth))) / DEPTH_STEP + 128
     where = (place[corner] * weights).sum(-2)  # (B, 2H, 2W, 3)
     turned = normal[..., [0, 2, 1]] * torch.tensor([127.0, -127.0, -127.0], device=device) + 128
-    albedo = 255 * _albedo(figure, corner, weights, face, device).clamp(0, 1).sqrt()
+    albedo = 255 * _albedo(figure, corner, weights, face).clamp(0, 1).sqrt()
     values = torch.cat([depth[..., None], turned, where, code[face].float(), albedo], -1) * hit[..., None]
     share = F.avg_pool2d(hit[:, None].float(), 2)  # (B, 1, H, W)
     mean = F.avg_pool2d(values.permute(0, 3, 1, 2), 2) / share.clamp(min=0.25)
@@ -342,11 +336,10 @@ def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoi
     return torch.cat([(share * 256).clamp(max=255), mean, heat], 1).to(torch.uint8)
 
 
-def _albedo(
-    figure: ControlFigure, corner: Tensor, weights: Tensor, face: Tensor, device: torch.device
-) -> Tensor:
+def _albedo(figure: ControlFigure, corner: Tensor, weights: Tensor, face: Tensor) -> Tensor:
     """corner (B, H, W, 3) vertices, their weights (B, H, W, 3, 1), face (B, H, W) -> linear (B, H, W, 3):
     `shading.painted_skin` and `shading.eye_colour` for many points."""
+    device = corner.device
     table = torch.from_numpy(figure.attributes).to(device)
     seen = (table[corner] * weights).sum(-2)  # (B, H, W, ATTRIBUTES)
     canon, colour, cover = seen[..., CANON : CANON + 3], seen[..., COLOUR : COLOUR + 3], seen[..., PAINTED]

@@ -24,7 +24,6 @@ from stable_signer.pose2vid.sampler import Pose2Vid
 from stable_signer.pose2vid.studio import Appearance, StudioRenderer
 
 SIZES = (256, 512)
-STEPS = {"fast": 1, "high": 20}
 
 
 @lru_cache(maxsize=1)
@@ -37,6 +36,12 @@ def shipped() -> Pose2Vid:
 def fast(model: Pose2Vid) -> Pose2Vid:
     """The same, laid out as convolutions on a CPU like it best."""
     return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def check_size(size: int) -> None:
+    """Raises StableSignerError for a size that is not in SIZES."""
+    if size not in SIZES:
+        raise StableSignerError(f"the diffusion look draws at {SIZES[0]} or {SIZES[1]} pixels, not {size}")
 
 
 class DiffusionRenderer:
@@ -59,10 +64,7 @@ class DiffusionRenderer:
         seed: int = 0,
         vector: np.ndarray | None = None,
     ) -> None:
-        if size not in SIZES:
-            raise StableSignerError(
-                f"the diffusion look draws at {SIZES[0]} or {SIZES[1]} pixels, not {size}"
-            )
+        check_size(size)
         self.model = model or shipped()
         self.size, self.steps, self.guidance, self.steered = size, steps, guidance, steered
         self.studio = StudioRenderer(body, appearance, size)

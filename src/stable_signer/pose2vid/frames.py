@@ -8,7 +8,7 @@ filled by any number of processes, and goes on where it stopped.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -75,6 +75,7 @@ class FramePool:
         self.maps = self._open("maps", (count, CHANNELS, SIZE, SIZE), np.uint8)
         self.vector = self._open("vector", (count, VECTOR), np.float32)
         self.ready = self._open("ready", (runs,), np.uint8)
+        self.work: list[Future[None]] = []
 
     def _open(self, name: str, shape: tuple[int, ...], dtype: type) -> np.memmap:
         path = self.folder / f"{name}.bin"
@@ -91,8 +92,15 @@ class FramePool:
         pool = ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=get_context("spawn"))
         for sitting in range(0, self.runs, RUNS_A_SITTING):
             if not self.ready[sitting : sitting + RUNS_A_SITTING].all():
-                pool.submit(render_sitting, str(self.folder), self.runs, motions, seed, sitting)
+                order = (str(self.folder), self.runs, motions, seed, sitting)
+                self.work.append(pool.submit(render_sitting, *order))
         return pool
+
+    def check(self) -> None:
+        """Raise what rendering raised: else one would wait for its frames for ever."""
+        for future in self.work:
+            if future.done():
+                future.result()
 
 
 def appearance_of(seed: int, number: int) -> Appearance:

@@ -60,7 +60,7 @@ def _rasterise_one(points: Tensor, triangles: Tensor, height: int, width: int) -
     ).long()  # first pixel centre inside the box
     high = torch.maximum(torch.minimum((xy.amax(1) - 0.5).floor() + 1, limit), low).long()
     span = high - low  # (F, 2)
-    area = _edge(corners[:, 0], corners[:, 1], corners[:, 2, 0], corners[:, 2, 1])
+    area = edge(corners[:, 0], corners[:, 1], corners[:, 2, 0], corners[:, 2, 1])
     usable = (z > 0).all(1) & (area != 0)
     counts = torch.where(usable, span[:, 0] * span[:, 1], 0)
     passes: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -100,14 +100,14 @@ def _candidates(
     row = low[face, 1] + rank // span[face, 0].clamp(min=1)
     x, y = column.to(corners.dtype) + 0.5, row.to(corners.dtype) + 0.5
     a, b, c = corners[face, 0], corners[face, 1], corners[face, 2]
-    w0, w1, w2 = _edge(b, c, x, y), _edge(c, a, x, y), _edge(a, b, x, y)
+    w0, w1, w2 = edge(b, c, x, y), edge(c, a, x, y), edge(a, b, x, y)
     sign = torch.sign(area[face])
     inside = (w0 * sign >= 0) & (w1 * sign >= 0) & (w2 * sign >= 0)
     inverse = (w0 / a[:, 2] + w1 / b[:, 2] + w2 / c[:, 2]) / area[face]
     return (row * width + column)[inside], inverse[inside], face[inside]
 
 
-def _edge(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def edge(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Twice the signed area of (a, b, point)."""
     return (b[..., 0] - a[..., 0]) * (y - a[..., 1]) - (b[..., 1] - a[..., 1]) * (x - a[..., 0])
 
@@ -125,7 +125,7 @@ def _barycentric(points: Tensor, triangles: Tensor, triangle: Tensor) -> Tensor:
         indexing="ij",
     )
     a, b, c = corner.unbind(-2)
-    weights = torch.stack([_edge(b, c, x, y), _edge(c, a, x, y), _edge(a, b, x, y)], -1) / corner[..., 2]
+    weights = torch.stack([edge(b, c, x, y), edge(c, a, x, y), edge(a, b, x, y)], -1) / corner[..., 2]
     total = weights.sum(-1, keepdim=True)
     return torch.where(seen[..., None], weights / torch.where(total == 0, 1, total), 0)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.autoencoder import Autoencoder, Upsampler, unit_maps
-from stable_signer.pose2vid.controlnet import Denoiser
+from stable_signer.pose2vid.controlnet import SIZES, Denoiser
 
 PARTS = ("autoencoder", "denoiser", "upsampler")
 STEPS_TRAINED = 1000
@@ -106,8 +106,6 @@ class Pose2Vid(nn.Module):
     @property
     def size(self) -> str:
         """The key of controlnet.SIZES."""
-        from stable_signer.pose2vid.controlnet import SIZES
-
         widths = tuple(self.denoiser.unet.config.block_out_channels)
         return next(name for name, size in SIZES.items() if size["widths"] == widths)
 

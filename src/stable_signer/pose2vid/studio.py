@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -137,7 +138,7 @@ class StudioRenderer(MeshRenderer):
         self.appearance = appearance
         style = softened(appearance.style) if appearance.rendering == "soft" else appearance.style
         super().__init__(body, appearance.signer, style, size)
-        self.label = part_labels(self.figure, body)
+        self._wall = self._make_wall()
         if appearance.rendering == "natural":
             self._mottle()
 
@@ -160,8 +161,16 @@ class StudioRenderer(MeshRenderer):
             changed = cartoon(picture, outlines(triangle, inverse, self.label, self.size))
         return np.where(covered[..., None] > 0, changed, self.wall())  # the wall is never drawn
 
+    @cached_property
+    def label(self) -> np.ndarray:
+        """(F,) `part_labels`, for the renderings with outlines."""
+        return part_labels(self.figure, self.body)
+
     def wall(self) -> np.ndarray:
         """(H, W, 3) uint8, what is behind the figure: the style's wall, or paper."""
+        return self._wall
+
+    def _make_wall(self) -> np.ndarray:
         if self.appearance.rendering == "line":
             return np.broadcast_to(PAPER.astype(np.uint8), self.plain.shape).copy()
         return bloomed(self.plain) if self.appearance.rendering == "soft" else self.plain
@@ -252,17 +261,13 @@ def drawing(picture: np.ndarray, lines: np.ndarray, covered: np.ndarray) -> np.n
 
 
 def _groups() -> np.ndarray:
-    """(len(PARTS) + 1,) which parts grow out of one another; the last is the background."""
+    """(len(PARTS),) from 1 on: which parts grow out of one another."""
     names = {"trunk": 1, "head": 1, "neck": 1, "clothes": 2, "sleeve": 2, "hair": 3, "eye": 4, "teeth": 5,
              "tongue": 6}  # fmt: skip
     fingers = [name for name in PARTS if name.startswith("finger")]
-    return np.array(
-        [
-            names.get(n, 10 + fingers.index(n) if n in fingers else (7 if n.endswith("R") else 8))
-            for n in PARTS
-        ]
-        + [0]
-    )
+    names |= {name: 10 + k for k, name in enumerate(fingers)}
+    arms = {"R": 7, "L": 8}
+    return np.array([names[n] if n in names else arms[n[-1]] for n in PARTS])
 
 
 _GROUP = _groups()

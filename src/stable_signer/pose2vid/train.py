@@ -40,12 +40,12 @@ from stable_signer.pose2vid.autoencoder import (
 )
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
-from stable_signer.pose2vid.frames import RUN, FramePool
+from stable_signer.pose2vid.frames import RUN, FramePool, Motions
 from stable_signer.pose2vid.likeness import ssim_map
-from stable_signer.pose2vid.sampler import Pose2Vid, make_scheduler
+from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, make_scheduler
 from stable_signer.slul.runs import checked, follow, learning_rate, read_state, read_toml, write_state
 
-STAGES = ("autoencoder", "denoiser", "upsampler")
+STAGES = PARTS  # one after the other
 HAND_WEIGHT, FACE_WEIGHT = 5.0, 3.0  # beside 1 for every pixel of the figure
 SQUARE = 256  # side of the upsampler's training squares
 
@@ -110,26 +110,27 @@ class Frames:
         self.maps = torch.empty(count, pool.maps.shape[1], 256, 256, dtype=torch.uint8, device=device)
         self.vector = torch.empty(count, pool.vector.shape[1], device=device)
         self.loaded: list[int] = []
-        self.known: set[int] = set()
         self.full = full_frames
 
     def refresh(self) -> int:
         """Take in the runs that have become ready; returns how many runs there are."""
-        for run in np.flatnonzero(self.pool.ready):
-            if int(run) not in self.known:
-                rows = slice(int(run) * RUN, (int(run) + 1) * RUN)
-                maps = torch.from_numpy(self.pool.maps[rows]).to(self.device)
-                self.maps[rows] = halved(maps)
-                self.picture[rows] = F.avg_pool2d(self._full_picture(rows).float(), 2).round().to(torch.uint8)
-                self.vector[rows] = torch.from_numpy(self.pool.vector[rows]).to(self.device)
-                self.loaded.append(int(run))
-                self.known.add(int(run))
+        for run in np.setdiff1d(np.flatnonzero(self.pool.ready), self.loaded).tolist():
+            rows = slice(run * RUN, (run + 1) * RUN)
+            picture, maps, vector = (
+                torch.from_numpy(kept[rows]).to(self.device)
+                for kept in (self.pool.picture, self.pool.maps, self.pool.vector)
+            )
+            half = F.avg_pool2d(picture.permute(0, 3, 1, 2).float(), 2)  # (RUN, 3, 256, 256)
+            self.picture[rows], self.maps[rows] = half.round().to(torch.uint8), halved(maps)
+            self.vector[rows] = vector
+            self.loaded.append(run)
         self.loaded.sort()  # what is drawn must not depend on who was ready first
         return len(self.loaded)
 
     def wait(self, runs: int) -> None:
-        """Until that many runs are there."""
+        """Until that many runs are there. What a process that renders them raised is raised here."""
         while self.refresh() < min(runs, self.pool.runs):
+            self.pool.check()
             time.sleep(0.5)
 
     def draw(self, batch: int, square: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -160,9 +161,6 @@ class Frames:
             maps.append(torch.from_numpy(np.ascontiguousarray(self.pool.maps[row][:, area[0], area[1]])))
         picture = torch.stack(pictures).to(self.device).float() / 255
         return picture, torch.stack(maps).to(self.device)
-
-    def _full_picture(self, rows: slice) -> Tensor:
-        return torch.from_numpy(self.pool.picture[rows]).to(self.device).permute(0, 3, 1, 2)
 
 
 def _places(maps: Tensor, square: int, generator: torch.Generator) -> list[tuple[int, int]]:
@@ -238,12 +236,11 @@ class UpsamplerLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, picture: Tensor, maps: Tensor, noise: Tensor) -> Tensor:
-        """picture (B, 3, S, S), maps uint8, noise (B, 3, S/2, S/2) -> (). The half-size picture is roughened,
-        since the denoiser's is not perfect."""
+    def forward(self, picture: Tensor, maps: Tensor, mix: Tensor, noise: Tensor) -> Tensor:
+        """picture (B, 3, S, S), maps uint8, mix (B, 1, 1, 1) uniform, noise (B, 3, S/2, S/2) -> (). The
+        half-size picture is roughened, since the denoiser's is not perfect."""
         half = F.avg_pool2d(picture, 2)
         rough = F.avg_pool2d(F.pad(half, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        mix = torch.rand(len(half), 1, 1, 1, device=half.device)
         half = half * (1 - 0.5 * mix) + rough * 0.5 * mix + 0.01 * noise
         return picture_loss(self.model(half, unit_maps(maps)), picture, maps)
 
@@ -256,9 +253,10 @@ def train(
 ) -> Path:
     """Train all stages that are not done yet; returns the folder with the weights.
 
-    on_step(stage, step, loss) is called after every step. Interrupted, it goes on where the last state was
+    on_step(stage, step, loss) is called every 25 steps. Interrupted, it goes on where the last state was
     saved.
     """
+    Motions.load(recipe.motions).part(held_out=False)  # told here and not by the processes
     output.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
     device = accelerator.device
@@ -304,8 +302,7 @@ def train(
             write_state(output, recipe, {"stage": number + 1, "step": 0})
     finally:
         makers.shutdown(wait=False, cancel_futures=True)
-    trained = Pose2Vid(models["autoencoder"], models["denoiser"], models["upsampler"])
-    trained.save_pretrained(output / "weights")
+    Pose2Vid(**models).save_pretrained(output / "weights")
     return output
 
 
@@ -343,14 +340,11 @@ def _stage(
     steps, limit = recipe.steps[number], recipe.minutes[number] * 60
     began, recent = time.monotonic(), []
     for step in range(first, steps):
-        done = step / steps
-        if limit:
-            done = max(done, (time.monotonic() - began) / limit)
-            if done >= 1:
-                break
+        done = (time.monotonic() - began) / limit if limit else 0.0
+        if done >= 1:
+            break
         for group in optimizer.param_groups:
-            rise = min((step + 1) / max(recipe.warmup, 1), 1.0)
-            group["lr"] = rise * learning_rate(int(done * steps), steps, recipe.learning_rate, 0)
+            group["lr"] = learning_rate(step, steps, recipe.learning_rate, recipe.warmup, done)
         if step % 200 == 0 and len(frames.loaded) < frames.pool.runs:
             frames.refresh()
         loss = wrapped(*_inputs(stage, frames, recipe, recipe.seed * 1_000_003 + number * 100_003 + step))
@@ -359,7 +353,7 @@ def _stage(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         follow(mean, model, step, recipe.average)
-        if step % 25 == 0 or step == steps - 1:
+        if step % 25 == 0 or step in (first, steps - 1):
             recent.append(float(loss.detach()))
             on_step(stage, step, recent[-1])
         if (step + 1) % 100 == 0 and accelerator.is_main_process:
@@ -388,8 +382,9 @@ def _inputs(stage: str, frames: Frames, recipe: Pose2VidRecipe, seed: int) -> tu
     if stage == "upsampler":
         batch = max(batch // 2, 1)
         picture, maps = frames.squares(batch, seed)
-        shape = (batch, 3, SQUARE // 2, SQUARE // 2)
-        return picture, maps, torch.randn(shape, generator=generator, device=device)
+        mix = torch.rand(batch, 1, 1, 1, generator=generator, device=device)
+        half = SQUARE // 2
+        return picture, maps, mix, torch.randn(batch, 3, half, half, generator=generator, device=device)
     now, before, maps, vector = frames.draw(batch, recipe.square, generator)
     if stage == "autoencoder":
         return now, maps

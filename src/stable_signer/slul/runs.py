@@ -51,10 +51,13 @@ def fingerprint(recipe: Any) -> str:
     return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
-    """Of a step: linear warm-up to the peak, then a cosine down to 3% of it."""
+def learning_rate(step: int, steps: int, peak: float, warmup: int, done: float = 0.0) -> float:
+    """Of a step: linear warm-up to the peak, then a cosine down to 3% of it.
+
+    done: share of the run that is over by another measure than steps (time); the larger of both counts.
+    """
     rise = min((step + 1) / max(warmup, 1), 1.0)
-    fall = 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+    fall = 0.5 * (1 + math.cos(math.pi * min(max(step / steps, done), 1.0)))
     return peak * rise * (0.97 * fall + 0.03)
 
 
