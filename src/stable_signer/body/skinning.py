@@ -100,9 +100,11 @@ def _csr(index: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _skin(weights: Tensor, transforms: Tensor, rest: Tensor, face_matrix: Tensor, face: Tensor) -> Tensor:
-    batch, joint_count = transforms.shape[:2]
-    offsets = (face_matrix @ face.T).T.reshape(batch, -1, 3)  # (B, V, 3)
-    bound = rest + offsets
-    flat = transforms.permute(1, 0, 2, 3).reshape(joint_count, -1)  # (J, B * 12)
-    blended = (weights @ flat).reshape(len(rest), batch, 3, 4).transpose(0, 1)  # (B, V, 3, 4)
-    return (blended[..., :3] * bound[..., None, :]).sum(-1) + blended[..., 3]
+    # Frame by frame: a sparse product's rounding can depend on its number of columns (it does in MKL on some
+    # processors), and a frame must not depend on those it is made with. It is also faster.
+    frames = []
+    for transform, actions in zip(transforms, face):
+        bound = rest + (face_matrix @ actions[:, None]).reshape(-1, 3)  # (V, 3)
+        blended = (weights @ transform.reshape(-1, 12)).reshape(-1, 3, 4)  # (V, 3, 4)
+        frames.append((blended[..., :3] * bound[:, None]).sum(-1) + blended[..., 3])
+    return torch.stack(frames)  # (B, V, 3)

@@ -7,8 +7,9 @@ The run folder holds the pool of frames, `log.jsonl`, `state.pt` (to go on from)
 
 Losses. Autoencoder: L1 and 1 - SSIM in the picture, hands and face counted more, and latents held near unit
 variance. Denoiser: the clean latent's squared error from a noisy one, half of the time from pure noise, which
-is what one step has; and through the decoder, which goes on learning, the picture loss again. Upsampler: the
-picture loss on squares of the full picture.
+is what one step has; and through the decoder, which goes on learning, the picture loss again, half of the
+time that of the frame after, since in real time a latent serves two frames. Upsampler: the picture loss on
+squares of the full picture.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Pose2VidRecipe:
     first two stages. square: side of the pieces that the first two stages see, a multiple of 32, drawn where
     hands, face and figure are (256: whole pictures). start: folder of weights to start from ("" for fresh
     ones). style_dropout: chance that the appearance is not told, for guidance. previous_dropout: chance
-    that the previous frame is not. full_frames: how many frames are held at full size for the upsampler.
+    that the previous frame is not. held: chance that a latent is decoded into the frame after its own.
+    full_frames: how many frames are held at full size for the upsampler.
     """
 
     motions: str = "runs/motions.npz"
@@ -78,6 +80,7 @@ class Pose2VidRecipe:
     style_dropout: float = 0.1
     previous_dropout: float = 0.3
     pure_noise: float = 0.5
+    held: float = 0.5
     full_frames: int = 800
     workers: int = 0
     save_every: int = 500
@@ -134,19 +137,23 @@ class Frames:
             time.sleep(0.5)
 
     def draw(self, batch: int, square: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """-> picture (B, 3, square, square) in [0, 1], the frame before it, maps uint8, vector."""
+        """-> pictures (3, B, 3, square, square) in [0, 1]: the frame before, the frame, the frame after; maps
+        (2, B, C, square, square) uint8 of the last two; vector (B, VECTOR)."""
         device = self.device
         loaded = torch.tensor(self.loaded, device=device)
         runs = loaded[torch.randint(len(loaded), (batch,), generator=generator, device=device)]
-        rows = runs * RUN + torch.randint(1, RUN, (batch,), generator=generator, device=device)
-        now, before, maps = self.picture[rows], self.picture[rows - 1], self.maps[rows]
+        rows = runs * RUN + torch.randint(1, RUN - 1, (batch,), generator=generator, device=device)
+        pictures = torch.stack([self.picture[rows + k] for k in (-1, 0, 1)])
+        maps = torch.stack([self.maps[rows + k] for k in (0, 1)])
         if square < 256:
-            places = _places(maps, square, generator)
-            now, before, maps = (
-                torch.stack([x[:, y : y + square, c : c + square] for x, (y, c) in zip(batched, places)])
-                for batched in (now, before, maps)
+            places = _places(maps[0], square, generator)
+            pictures, maps = (
+                torch.stack(
+                    [x[:, b, :, y : y + square, c : c + square] for b, (y, c) in enumerate(places)], 1
+                )
+                for x in (pictures, maps)
             )
-        return now.float() / 255, before.float() / 255, maps, self.vector[rows]
+        return pictures.float() / 255, maps, self.vector[rows]
 
     def squares(self, batch: int, seed: int) -> tuple[Tensor, Tensor]:
         """Pieces at full size: picture (B, 3, SQUARE, SQUARE) in [0, 1], maps uint8."""
@@ -210,10 +217,12 @@ class DenoiserLoss(nn.Module):
         self.scheduler: DDIMScheduler = make_scheduler()
 
     def forward(
-        self, now: Tensor, before: Tensor, maps: Tensor, vector: Tensor, chance: Tensor, noise: Tensor
+        self, pictures: Tensor, maps: Tensor, vector: Tensor, chance: Tensor, noise: Tensor
     ) -> Tensor:
-        """now, before (B, 3, 256, 256); chance (B, 5) uniform, noise (2, B, L, 32, 32) normal -> ()."""
+        """pictures, maps, vector of `Frames.draw`; chance (B, 6) uniform, noise (2, B, L, h, w) normal
+        -> ()."""
         autoencoder = self.frozen[0]
+        before, now, after = pictures
         signed = unit_maps(maps)
         with torch.no_grad():
             clean, previous = (autoencoder.encode(x).float() for x in (now, before))
@@ -224,9 +233,13 @@ class DenoiserLoss(nn.Module):
         step = torch.where(chance[:, 2] < self.recipe.pure_noise, torch.ones_like(chance[:, 3]), chance[:, 3])
         step = (step * last).round().long()
         noisy = self.scheduler.add_noise(clean, noise[0], step)
-        found = self.model["denoiser"](noisy, step, previous, signed, vector)
+        found = self.model["denoiser"](noisy, step, previous, signed[0], vector)
         near = ((found.float() - clean) ** 2).mean()
-        return near * 0.1 + picture_loss(self.model["decoder"](found, signed), now, maps)
+        held = (chance[:, 5] < self.recipe.held)[:, None, None, None]
+        drawn = self.model["decoder"](found, torch.where(held, signed[1], signed[0]))
+        return near * 0.1 + picture_loss(
+            drawn, torch.where(held, after, now), torch.where(held, maps[1], maps[0])
+        )
 
 
 class UpsamplerLoss(nn.Module):
@@ -385,10 +398,10 @@ def _inputs(stage: str, frames: Frames, recipe: Pose2VidRecipe, seed: int) -> tu
         mix = torch.rand(batch, 1, 1, 1, generator=generator, device=device)
         half = SQUARE // 2
         return picture, maps, mix, torch.randn(batch, 3, half, half, generator=generator, device=device)
-    now, before, maps, vector = frames.draw(batch, recipe.square, generator)
+    pictures, maps, vector = frames.draw(batch, recipe.square, generator)
     if stage == "autoencoder":
-        return now, maps
-    chance = torch.rand(batch, 5, generator=generator, device=device)
+        return pictures[1], maps[0]
+    chance = torch.rand(batch, 6, generator=generator, device=device)
     cells = recipe.square // FACTOR
     noise = torch.randn(2, batch, recipe.latent_channels, cells, cells, generator=generator, device=device)
-    return now, before, maps, vector, chance, noise
+    return pictures, maps, vector, chance, noise
