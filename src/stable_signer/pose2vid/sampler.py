@@ -36,16 +36,6 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
-def bf16_pays() -> bool:
-    """Whether this machine multiplies bf16 in hardware made for it: a GPU that has it, or a CPU with AMX.
-
-    Elsewhere bf16 is slower than float32.
-    """
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-
-
 Predict = Callable[[Tensor, Tensor], Tensor]  # (noisy, step) -> clean
 
 

@@ -3,7 +3,8 @@
     stable-signer train pose2vid --config recipe.toml --output runs/pose2vid
 
 The run folder holds the pool of frames, `log.jsonl`, `state.pt` (to go on from) and, in
-`weights`, the files that the renderer reads. The same code runs on a CPU and on a GPU (bf16 where the hardware has it).
+`weights`, the files that the renderer reads. The same code runs on a CPU and on a GPU, in bf16 where
+the hardware has it.
 
 Losses. Autoencoder: L1 and 1 - SSIM in the picture, hands and face counted more, and latents held near unit
 variance. Denoiser: the clean latent's squared error from a noisy one, half of the time from pure noise, which
@@ -43,8 +44,8 @@ from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
 from stable_signer.pose2vid.frames import RUN, FramePool, Motions
 from stable_signer.pose2vid.likeness import ssim_map
-from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, bf16_pays, make_scheduler
-from stable_signer.slul.runs import checked, follow, learning_rate, read_state, read_toml, write_state
+from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, make_scheduler
+from stable_signer.slul.runs import checked, follow, has_bf16, learning_rate, read_state, read_toml, write_state
 
 STAGES = PARTS  # one after the other
 HAND_WEIGHT, FACE_WEIGHT = 5.0, 3.0  # beside 1 for every pixel of the figure
@@ -271,7 +272,7 @@ def train(
     """
     Motions.load(recipe.motions).part(held_out=False)  # told here and not by the processes
     output.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision="bf16" if bf16_pays() else "no")
+    accelerator = Accelerator(mixed_precision="bf16" if has_bf16() else "no")
     device = accelerator.device
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.benchmark = True

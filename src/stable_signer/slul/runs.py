@@ -16,6 +16,13 @@ from torch import nn
 from stable_signer.errors import StableSignerError
 
 
+def has_bf16() -> bool:
+    """Whether this machine multiplies bf16 in hardware: elsewhere it is slower than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The content of a TOML file; StableSignerError when it is missing or no TOML."""
     try:

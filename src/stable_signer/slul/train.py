@@ -29,6 +29,7 @@ from stable_signer.slul.runs import (
     checked,
     fingerprint,
     follow,
+    has_bf16,
     learning_rate,
     read_state,
     read_toml,
@@ -338,7 +339,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(recipe, examples, dev, folder)
     resumed = run.resume()
-    accelerator = Accelerator(mixed_precision="bf16" if _has_bf16() else "no")
+    accelerator = Accelerator(mixed_precision="bf16" if has_bf16() else "no")
     objective, optimizer = accelerator.prepare(Objective(run.model, recipe), run.optimizer)
     sources = [run.vocabulary.text_ids(e.text, e.language) for e in dev]
     references = [" ".join(e.glosses) for e in dev]
@@ -480,14 +481,6 @@ def _groups(model: Slul, recipe: Recipe) -> list[dict[str, Any]]:
 def _on_cpu(checkpoint: Checkpoint) -> Checkpoint:
     members = [{k: v.float().cpu() for k, v in m.items()} for m in checkpoint.members]
     return Checkpoint(checkpoint.config, checkpoint.vocabulary, members, checkpoint.about)
-
-
-def _has_bf16() -> bool:
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return (
-        torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
 
 
 PANELS = (
