@@ -45,7 +45,15 @@ from stable_signer.pose2vid.controlnet import SIZES
 from stable_signer.pose2vid.frames import RUN, FramePool, Motions
 from stable_signer.pose2vid.likeness import ssim_map
 from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, make_scheduler
-from stable_signer.slul.runs import checked, follow, has_bf16, learning_rate, read_state, read_toml, write_state
+from stable_signer.slul.runs import (
+    checked,
+    follow,
+    has_bf16,
+    learning_rate,
+    read_state,
+    read_toml,
+    write_state,
+)
 
 STAGES = PARTS  # one after the other
 HAND_WEIGHT, FACE_WEIGHT = 5.0, 3.0  # beside 1 for every pixel of the figure
