@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from stable_signer.body.skeleton import Body
-from stable_signer.pose2vid.autoencoder import GREY, coverage, halved
-from stable_signer.pose2vid.diffusion import DiffusionRenderer
+from stable_signer.pose2vid.autoencoder import GREY, coverage
+from stable_signer.pose2vid.diffusion import HOLD, DiffusionRenderer, Told
 from stable_signer.pose2vid.frames import Motions
 from stable_signer.pose2vid.likeness import flicker, hand_ssim, psnr, ssim
 from stable_signer.pose2vid.mesh import MeshRenderer
@@ -92,29 +92,31 @@ def rows_of(model: Pose2Vid, clip: Clipping, size: int) -> dict[str, Tensor]:
     """The frames (T, 3, S, S) of every row for one clipping."""
     body = Body.load()
 
-    def drawn(steps: int, steered: bool = True) -> Tensor:
-        renderer = DiffusionRenderer(body, clip.appearance, size, model=model, steps=steps, steered=steered)
-        previous, pictures = None, []
-        for maps in clip.maps:
-            picture, previous = renderer.picture(maps[None], previous)
+    told = [Told.of(maps.numpy()) for maps in clip.maps]
+
+    def drawn(steps: int, steered: bool = True, hold: int = 1) -> Tensor:
+        renderer = DiffusionRenderer(
+            body, clip.appearance, size, model=model, steps=steps, steered=steered, hold=hold
+        )
+        held, pictures = None, []
+        for frame in told:
+            picture, held = renderer.picture(frame, held)
             pictures.append(picture)
         return _stacked(pictures)
 
     renderer = DiffusionRenderer(body, clip.appearance, size, model=model)
     share = coverage(clip.maps)
     figures = clip.truth + (1 - share) * (GREY - renderer.wall)
-    small = clip.maps if size == 256 else halved(clip.maps)
     if size != 256:
         figures = torch.nn.functional.avg_pool2d(figures, 2)
     latents = model.autoencoder.encode(figures)
-    decoded = torch.cat(
-        [renderer.composed(z[None], s[None], m[None]) for z, s, m in zip(latents, small, clip.maps)]
-    )
+    decoded = torch.cat([renderer.composed(z[None], t) for z, t in zip(latents, told)])
     return {
         "autoencoder": decoded,
         "mesh look": clip.mesh,
         "ControlNet off": drawn(1, steered=False),
         "1 step": drawn(1),
+        f"1 step for {HOLD} frames (real time)": drawn(1, hold=HOLD),
         "2 steps": drawn(2),
         "20 steps": drawn(20),
         "shuffled": clip.truth.roll(len(clip.truth) // 2, 0),

@@ -45,6 +45,13 @@ def halved(maps: Tensor) -> Tensor:
     )
 
 
+def unshuffled(x: Tensor, factor: int) -> Tensor:
+    """`F.pixel_unshuffle`, the result laid out channels last, as convolutions on a CPU want it."""
+    b, c, h, w = x.shape
+    cells = x.reshape(b, c, h // factor, factor, w // factor, factor).permute(0, 2, 4, 1, 3, 5)
+    return cells.reshape(b, h // factor, w // factor, c * factor**2).permute(0, 3, 1, 2)
+
+
 def silent(layer: nn.Conv2d) -> nn.Conv2d:
     """A last layer that adds nothing before it has learned."""
     for weight in layer.parameters():
@@ -97,13 +104,15 @@ class GuidedDecoder(nn.Module):
         self.out = silent(nn.Conv2d(fine_width, 4 * 3, 3, padding=1))
 
     def forward(self, latent: Tensor, maps: Tensor) -> Tensor:
-        """See `Autoencoder.decode`."""
-        x = F.pixel_shuffle(self.rise(self.latent(latent)), 2)  # (B, width, H/4, W/4)
-        x = self.middle(F.relu(x + self.coarse(F.pixel_unshuffle(maps, 4))))
+        """See `Autoencoder.decode`. The layers may be of less precision than the maps."""
+        precision = self.coarse.weight.dtype
+        told = maps.to(precision)
+        x = F.pixel_shuffle(self.rise(self.latent(latent.to(precision))), 2)  # (B, width, H/4, W/4)
+        x = self.middle(F.relu(x + self.coarse(unshuffled(told, 4))))
         x = F.pixel_shuffle(self.lift(x), 2)  # (B, fine, H/2, W/2)
-        x = self.finest(F.relu(x + self.fine(F.pixel_unshuffle(maps, 2))))
+        x = self.finest(F.relu(x + self.fine(F.pixel_unshuffle(told, 2))))
         flat = (maps[:, ALBEDO : ALBEDO + 3] + 1) / 2  # the unlit figure: what is learned is the light on it
-        return flat + F.pixel_shuffle(self.out(x), 2)  # (B, 3, H, W)
+        return flat + F.pixel_shuffle(self.out(x), 2).to(maps.dtype)  # (B, 3, H, W)
 
 
 class Upsampler(ModelMixin, ConfigMixin):
@@ -118,7 +127,11 @@ class Upsampler(ModelMixin, ConfigMixin):
         self.out = silent(nn.Conv2d(width, 48, 3, padding=1))
 
     def forward(self, picture: Tensor, maps: Tensor) -> Tensor:
-        """picture (B, 3, H/2, W/2) in [0, 1], maps (B, CHANNELS, H, W) in [-1, 1] -> (B, 3, H, W)."""
-        x = self.picture(F.pixel_unshuffle(picture, 2)) + self.maps(F.pixel_unshuffle(maps, 4))  # at H/4
+        """picture (B, 3, H/2, W/2) in [0, 1], maps (B, CHANNELS, H, W) in [-1, 1] -> (B, 3, H, W). The layers
+        may be of less precision than both."""
+        precision = self.maps.weight.dtype
+        drawn, told = F.pixel_unshuffle(picture, 2).to(precision), unshuffled(maps.to(precision), 4)
+        x = self.picture(drawn) + self.maps(told)  # at H/4
         detail = F.pixel_shuffle(self.out(self.body(F.relu(x))), 4)
-        return F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False) + detail
+        larger = F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False)
+        return larger + detail.to(picture.dtype)

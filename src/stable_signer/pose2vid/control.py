@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -163,12 +164,30 @@ def controlled(
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]]:
     """Each frame of a motion: its vertices (N, 3), its `MeshRenderer.samples`, its maps (C, H, W) uint8."""
     camera = renderer.camera
+    for vertices, spots in _posed(renderer, figure, motion):
+        samples = renderer.samples(camera.project(vertices).numpy())
+        bare = vertices.numpy()
+        yield bare, samples, frame_maps(figure, camera, bare, *samples, spots)
+
+
+def mapped(renderer: MeshRenderer, figure: ControlFigure, motion: Motion) -> Iterator[partial[np.ndarray]]:
+    """For each frame of a motion a call that makes its maps (C, H, W) uint8, in any thread."""
+
+    def maps(vertices: Tensor, spots: np.ndarray) -> np.ndarray:
+        samples = renderer.samples(renderer.camera.project(vertices).numpy())
+        return frame_maps(figure, renderer.camera, vertices.numpy(), *samples, spots)
+
+    for vertices, spots in _posed(renderer, figure, motion):
+        yield partial(maps, vertices, spots)
+
+
+def _posed(
+    renderer: MeshRenderer, figure: ControlFigure, motion: Motion
+) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Each frame's vertices (N, 3) and keypoints (42 + K, 2) in pixels."""
     for start in range(0, len(motion), CHUNK):
         posed = renderer.figure.skin.pose_motion(motion[start : start + CHUNK])
-        for vertices, spots in zip(posed.vertices, figure.keypoints(posed, camera)):
-            samples = renderer.samples(camera.project(vertices).numpy())
-            bare = vertices.numpy()
-            yield bare, samples, frame_maps(figure, camera, bare, *samples, spots)
+        yield from zip(posed.vertices, figure.keypoints(posed, renderer.camera))
 
 
 def frame_maps(
@@ -221,20 +240,38 @@ def maps_into(  # type: ignore[no-untyped-def]
     middle,
     out,
 ):
-    """All channels but the heats, see the module; middle: depth of the signing plane in metres."""
+    """All channels but the heats, see the module; middle: depth of the signing plane in metres.
+
+    What a triangle shows of a pixel is taken at the middle of its samples there: nearly their mean (the test
+    against the torch definition says how nearly), and most pixels need one evaluation and not four.
+    """
     height, width = out.shape[1:]
+    total = np.empty(13)
+    faces = np.empty(4, np.int64)
     for row in range(height):
         for column in range(width):
             covered = 0
-            total = np.zeros(13)
             for s in range(4):
-                y, x = 2 * row + s // 2, 2 * column + s % 2
-                f = triangle[y, x]
+                faces[s] = triangle[2 * row + s // 2, 2 * column + s % 2]
+                covered += faces[s] >= 0
+            if covered == 0:
+                for c in range(14):
+                    out[c, row, column] = 0
+                continue
+            total[:] = 0
+            for s in range(4):
+                f = faces[s]
                 if f < 0:
                     continue
-                covered += 1
+                samples, px, py, depth = 0, 0.0, 0.0, 0.0
+                for t in range(s, 4):
+                    if faces[t] != f:
+                        continue
+                    y, x = 2 * row + t // 2, 2 * column + t % 2
+                    samples, px, py, depth = samples + 1, px + x, py + y, depth + 1 / inverse[y, x]
+                    faces[t] = -1
+                px, py = px / samples + 0.5, py / samples + 0.5
                 i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-                px, py = x + 0.5, y + 0.5
                 u = (points[k, 0] - points[j, 0]) * (py - points[j, 1]) - (points[k, 1] - points[j, 1]) * (
                     px - points[j, 0]
                 )
@@ -251,14 +288,14 @@ def maps_into(  # type: ignore[no-untyped-def]
                 nx = u * normals[i, 0] + v * normals[j, 0] + w * normals[k, 0]
                 ny = u * normals[i, 1] + v * normals[j, 1] + w * normals[k, 1]
                 nz = u * normals[i, 2] + v * normals[j, 2] + w * normals[k, 2]
-                unit = (-1.0 if back else 1.0) / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
-                total[0] += (middle - 1 / inverse[y, x]) / DEPTH_STEP + 128
-                total[1] += 128 + 127 * nx * unit
-                total[2] += 128 - 127 * nz * unit  # the picture's y points down
-                total[3] += 128 - 127 * ny * unit  # the camera looks along +y
+                unit = samples * (-127.0 if back else 127.0) / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
+                total[0] += (samples * middle - depth) / DEPTH_STEP + samples * 128
+                total[1] += samples * 128 + nx * unit
+                total[2] += samples * 128 - nz * unit  # the picture's y points down
+                total[3] += samples * 128 - ny * unit  # the camera looks along +y
                 for c in range(3):
-                    total[4 + c] += u * place[i, c] + v * place[j, c] + w * place[k, c]
-                    total[7 + c] += code[f, c]
+                    total[4 + c] += samples * (u * place[i, c] + v * place[j, c] + w * place[k, c])
+                    total[7 + c] += samples * code[f, c]
                 corners, weights = (i, j, k), (u, v, w)
                 canon = three(attributes, corners, weights, CANON)
                 colour = three(attributes, corners, weights, COLOUR)
@@ -269,14 +306,29 @@ def maps_into(  # type: ignore[no-untyped-def]
                 elif material[f] == EYE:
                     colour = eye_colour(colour, canon, scene)
                 for c in range(3):
-                    total[10 + c] += 255 * np.sqrt(min(max(colour[c], 0.0), 1.0))
-            if covered == 0:
-                for c in range(14):
-                    out[c, row, column] = 0
-                continue
+                    total[10 + c] += samples * 255 * np.sqrt(min(max(colour[c], 0.0), 1.0))
             out[0, row, column] = min(covered * 64, 255)
             for c in range(13):
                 out[1 + c, row, column] = np.uint8(min(max(total[c] / covered + 0.5, 0.0), 255.0))
+
+
+@kernel
+def halve_into(maps, out):  # type: ignore[no-untyped-def]
+    """`autoencoder.halved` for one frame on the CPU: maps (C, H, W) uint8 -> out (C, H/2, W/2) uint8."""
+    share = maps[0]
+    for k in range(maps.shape[0]):
+        plane = maps[k]
+        weighted = 0 < k < RIGHT_HAND
+        for row in range(out.shape[1]):
+            for column in range(out.shape[2]):
+                y, x = 2 * row, 2 * column
+                total, mean = np.float32(0), np.float32(0)
+                for s in range(4):
+                    v, u = y + s // 2, x + s % 2
+                    weight = np.float32(share[v, u] if weighted else 1)
+                    total += weight
+                    mean += weight * np.float32(plane[v, u])
+                out[k, row, column] = np.uint8(np.rint(mean / max(total, np.float32(4))))
 
 
 @kernel

@@ -18,8 +18,8 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from stable_signer.pose2vid.autoencoder import unshuffled
 from stable_signer.pose2vid.control import CHANNELS
 from stable_signer.pose2vid.studio import GROUPS, VECTOR
 
@@ -27,6 +27,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"widths": (16, 16), "attention": (False, True), "token": 16},
     "small": {"widths": (48, 64, 96), "attention": (False, True, True), "token": 64},
 }
+HEADS = 4  # of the attention: in these two classes of diffusers `attention_head_dim` is their number
 MAPS_SHRINK = 4  # the ControlNet sees the maps unshuffled by this, and halves them once more
 
 
@@ -69,7 +70,7 @@ class Denoiser(nn.Module):
             "block_out_channels": widths,
             "layers_per_block": 1,
             "cross_attention_dim": token,
-            "attention_head_dim": 16 if size == "tiny" else 32,
+            "attention_head_dim": HEADS,
             "norm_num_groups": 8,
             "class_embed_type": "projection",
             "projection_class_embeddings_input_dim": token,
@@ -105,7 +106,7 @@ class Denoiser(nn.Module):
         if not steered:
             return self.unet(x, step, tokens, class_labels=whole, return_dict=False)[0]
         down, mid = self.control(
-            x, step, tokens, F.pixel_unshuffle(maps, MAPS_SHRINK), class_labels=whole, return_dict=False
+            x, step, tokens, unshuffled(maps, MAPS_SHRINK), class_labels=whole, return_dict=False
         )
         return self.unet(
             x,

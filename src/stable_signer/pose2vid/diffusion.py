@@ -1,13 +1,16 @@
 """The diffusion look: Pose2Vid's networks draw the signer from control maps.
 
-Only the figure is drawn: it is laid over the style's wall by its coverage, which is exact at full size. At
-512 the networks draw at 256 and the upsampler adds what the full-size maps know.
+Only the figure is drawn, within the cells that it touches: it is laid over the style's wall by its coverage,
+which is exact at full size. At 512 the networks draw at 256 and the upsampler adds what the full-size maps
+know. A latent serves HOLD frames in real time: it carries light and look, and where the fingers are the
+decoder is told anew in every frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 
@@ -18,12 +21,17 @@ from torch import Tensor
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import FACTOR, coverage, halved, unit_maps
-from stable_signer.pose2vid.control import ControlFigure, controlled
+from stable_signer.pose2vid.autoencoder import FACTOR, coverage, unit_maps
+from stable_signer.pose2vid.control import COVERAGE, ControlFigure, halve_into, mapped
+from stable_signer.pose2vid.mesh import ahead
 from stable_signer.pose2vid.sampler import Pose2Vid
 from stable_signer.pose2vid.studio import Appearance, StudioRenderer
+from stable_signer.slul.runs import has_bf16
 
 SIZES = (256, 512)
+HOLD = 2  # frames that one latent serves
+CELLS = SIZES[0] // FACTOR  # of a latent, in each direction
+BLOCK = 4  # cells: what is drawn is a rectangle of blocks, so that there are few shapes to compile for
 
 
 @lru_cache(maxsize=1)
@@ -34,8 +42,13 @@ def shipped() -> Pose2Vid:
 
 
 def fast(model: Pose2Vid) -> Pose2Vid:
-    """The same, laid out as convolutions on a CPU like it best."""
-    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    """The same, laid out as convolutions on a CPU like it best. Where the machine has bf16, decoder and
+    upsampler use it (half their time); the denoiser, of many small layers, would not gain."""
+    model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if has_bf16():
+        for part in (model.autoencoder.decoder, model.upsampler):
+            part.to(torch.bfloat16)
+    return model
 
 
 def check_size(size: int) -> None:
@@ -44,11 +57,51 @@ def check_size(size: int) -> None:
         raise StableSignerError(f"the diffusion look draws at {SIZES[0]} or {SIZES[1]} pixels, not {size}")
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the networks are told of a frame: its control maps (1, C, S, S) uint8, the same at 256 x 256, and
+    the rectangle of cells (top, bottom, left, right) that the figure touches (all 0: nobody is seen)."""
+
+    maps: Tensor
+    small: Tensor
+    cells: tuple[int, int, int, int]
+
+    @staticmethod
+    def of(maps: np.ndarray) -> Told:
+        """From maps (C, S, S) uint8."""
+        small = maps
+        if maps.shape[1] != SIZES[0]:
+            small = np.empty((len(maps), SIZES[0], SIZES[0]), np.uint8)
+            halve_into(maps, small)
+        seen = small[COVERAGE] > 0
+        bounds = [*_blocks(seen.any(1)), *_blocks(seen.any(0))]
+        top, bottom, left, right = (BLOCK * b for b in bounds)
+        return Told(torch.from_numpy(maps)[None], torch.from_numpy(small)[None], (top, bottom, left, right))
+
+
+def _blocks(seen: np.ndarray) -> tuple[int, int]:
+    """First block and end of what is seen in a line (256,) bool."""
+    where = np.flatnonzero(seen)
+    if not len(where):
+        return 0, 0
+    side = BLOCK * FACTOR
+    return int(where[0]) // side, int(where[-1]) // side + 1
+
+
+@dataclass(frozen=True)
+class Held:
+    """A latent (1, L, 32, 32), 0 where nothing was drawn, and how many frames it has served."""
+
+    latent: Tensor
+    served: int
+
+
 class DiffusionRenderer:
     """Draws motions of one appearance. The same motion and seed give the same pictures on the same machine.
 
     `vector` overrides what the networks are told (a mixture of appearances); the appearance still gives the
-    geometry and the wall. Raises StableSignerError for a size that is not in SIZES.
+    geometry and the wall. `hold`: frames that one latent serves; 1 draws every frame for itself. Raises
+    StableSignerError for a size that is not in SIZES.
     """
 
     def __init__(
@@ -62,44 +115,69 @@ class DiffusionRenderer:
         guidance: float = 1.0,
         steered: bool = True,
         seed: int = 0,
+        hold: int = HOLD,
         vector: np.ndarray | None = None,
     ) -> None:
         check_size(size)
         self.model = model or shipped()
-        self.size, self.steps, self.guidance, self.steered = size, steps, guidance, steered
+        self.size, self.steps, self.guidance, self.steered, self.hold = size, steps, guidance, steered, hold
         self.studio = StudioRenderer(body, appearance, size)
         self.camera = self.studio.camera
         self.control = ControlFigure.of(self.studio)
         self.vector = torch.from_numpy(appearance.vector() if vector is None else vector)[None]
         self.wall = torch.from_numpy(self.studio.wall()).permute(2, 0, 1)[None].float() / 255
-        cells = SIZES[0] // FACTOR
         channels = self.model.autoencoder.config.latent_channels
         noise = torch.Generator().manual_seed(seed)
-        self.noise = torch.randn(1, channels, cells, cells, generator=noise)  # one for all frames: no flicker
+        self.noise = torch.randn(1, channels, CELLS, CELLS, generator=noise)  # one for all frames: no flicker
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
         """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
-        previous: Tensor | None = None
-        for _, _, maps in controlled(self.studio, self.control, motion):
-            picture, previous = self.picture(torch.from_numpy(maps)[None], previous)
+
+        def told(make: partial[np.ndarray]) -> Told:
+            return Told.of(make())
+
+        held: Held | None = None
+        for frame in ahead(partial(told, make) for make in mapped(self.studio, self.control, motion)):
+            picture, held = self.picture(frame, held)
             yield picture
 
     @torch.inference_mode()
-    def picture(self, maps: Tensor, previous: Tensor | None) -> tuple[np.ndarray, Tensor]:
-        """maps (1, C, size, size) uint8 and the frame before's latent -> the picture (size, size, 3) uint8
-        and this frame's latent."""
-        small = maps if self.size == SIZES[0] else halved(maps)
-        latent = self.model.latents(
-            small, self.vector, previous, self.noise, self.steps, self.guidance, self.steered
-        )
-        whole = self.composed(latent, small, maps)
-        return (whole[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy(), latent
+    def picture(self, told: Told, held: Held | None) -> tuple[np.ndarray, Held | None]:
+        """One frame and the latent held from the one before -> the picture (size, size, 3) uint8 and the
+        latent to hold for the next."""
+        if not told.cells[1]:
+            return self.studio.wall(), held
+        if held is None or held.served >= self.hold:
+            held = Held(self.latent(told, held), 0)
+        whole = self.composed(held.latent, told)
+        picture = (whole[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+        return picture, Held(held.latent, held.served + 1)
 
-    def composed(self, latent: Tensor, small: Tensor, maps: Tensor) -> Tensor:
-        """latent (1, L, 32, 32), maps (1, C, 256, 256) and at full size -> (1, 3, size, size) in [0, 1]: the
-        figure, decoded, before the wall."""
-        figure = self.model.autoencoder.decode(latent, unit_maps(small)).clamp(0, 1)
+    def latent(self, told: Told, held: Held | None) -> Tensor:
+        """A frame's latent (1, L, 32, 32), drawn within its cells."""
+        area = _area(told.cells, 1)
+        previous = None if held is None else held.latent[area]
+        noise, small = self.noise[area], told.small[_area(told.cells, FACTOR)]
+        drawn = torch.zeros_like(self.noise)
+        drawn[area] = self.model.latents(
+            small, self.vector, previous, noise, self.steps, self.guidance, self.steered
+        )
+        return drawn
+
+    def composed(self, latent: Tensor, told: Told) -> Tensor:
+        """latent (1, L, 32, 32) -> (1, 3, size, size) in [0, 1]: the figure, decoded, before the wall."""
+        area = _area(told.cells, FACTOR * self.size // SIZES[0])
+        maps = told.maps[area]
+        small = unit_maps(told.small[_area(told.cells, FACTOR)])
+        figure = self.model.autoencoder.decode(latent[_area(told.cells, 1)], small).clamp(0, 1)
         if self.size != SIZES[0]:
             figure = self.model.upsampler(figure, unit_maps(maps)).clamp(0, 1)
-        share = coverage(maps)
-        return figure * share + self.wall * (1 - share)
+        share, whole = coverage(maps), self.wall.clone()
+        whole[area] += (figure - whole[area]) * share
+        return whole
+
+
+def _area(cells: tuple[int, int, int, int], factor: int) -> tuple[slice, slice, slice, slice]:
+    """Cells -> the index of their pixels, `factor` a cell, in (B, C, H, W)."""
+    top, bottom, left, right = (factor * c for c in cells)
+    return slice(None), slice(None), slice(top, bottom), slice(left, right)

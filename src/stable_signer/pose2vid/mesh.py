@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +27,23 @@ SAMPLES = 2  # samples a pixel, in each direction
 SHADOW_TEXELS = 256  # side of the shadow map; coarse, for a soft edge of about 2 cm
 LIGHT_DISTANCE = 10.0  # metres; far enough that the key light's rays are nearly parallel
 IRIS_RADIUS = 0.0071  # metres; the body's eyeballs are a quarter larger than ours
+Result = TypeVar("Result")
+
+
+def ahead(work: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    """The results of `work` in its order, WORKERS of them made in threads ahead of who takes them."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            for make in work:
+                waiting.append(pool.submit(make))
+                if len(waiting) > WORKERS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 class MeshRenderer:
@@ -49,21 +68,15 @@ class MeshRenderer:
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
         """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
-        waiting: deque[Future[np.ndarray]] = deque()
-        with ThreadPoolExecutor(WORKERS) as pool:
-            try:
-                for start in range(0, len(motion), CHUNK):
-                    posed = self.figure.skin.pose_motion(motion[start : start + CHUNK])
-                    for vertices in posed.vertices:
-                        points = self.camera.project(vertices).numpy()
-                        waiting.append(pool.submit(self.picture, vertices.numpy(), points))
-                        if len(waiting) > WORKERS:
-                            yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+
+        def work() -> Iterator[Callable[[], np.ndarray]]:
+            for start in range(0, len(motion), CHUNK):
+                posed = self.figure.skin.pose_motion(motion[start : start + CHUNK])
+                for vertices in posed.vertices:
+                    points = self.camera.project(vertices).numpy()
+                    yield partial(self.picture, vertices.numpy(), points)
+
+        return ahead(work())
 
     def picture(self, vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
         """One frame: the figure's vertices (N, 3) in metres and projected (N, 3) -> (H, W, 3) uint8."""
