@@ -210,6 +210,57 @@ def test_weights_that_are_missing_or_of_another_size_are_refused(weights: Path, 
         Pose2Vid.from_pretrained(tmp_path)
 
 
+def test_a_latent_serves_as_many_frames_as_asked_and_only_cells_with_the_figure_are_drawn(
+    weights: Path,
+) -> None:
+    from stable_signer.pose2vid.diffusion import BLOCK, CELLS, DiffusionRenderer, Told
+    from stable_signer.pose2vid.sampler import Pose2Vid
+
+    model = Pose2Vid.from_pretrained(weights)
+    appearance = Appearance(SIGNERS["maya"], STYLES["studio"])
+    renderer = DiffusionRenderer(Body.load(), appearance, 256, model=model, hold=2)
+    signer = StableSigner.from_pretrained(planner="rules", motion="prior")
+    motion = signer.motion(signer.plan("Yes."))[8:10]
+    told = [Told.of(maps) for *_, maps in controlled(renderer.studio, renderer.control, motion)] * 2
+    held, latents = None, []
+    for frame in told:
+        held = renderer.held(frame, held)
+        latents.append(held.latent)
+    assert latents[0] is latents[1] and latents[2] is latents[3] and latents[0] is not latents[2]
+    top, bottom, left, right = told[0].cells
+    assert 0 <= top < bottom <= CELLS and 0 < left < right < CELLS and not left % BLOCK
+    assert not latents[0][..., :left].any() and not latents[0][..., right:].any()
+    assert latents[0][..., left:right].any()
+    picture = renderer.picture(told[0], latents[0])
+    bare = told[0].maps[0, COVERAGE].numpy() == 0
+    assert (picture[bare] == renderer.studio.wall()[bare]).all()
+    assert (picture != renderer.studio.wall()).any()
+
+
+def test_a_frame_without_the_signer_shows_the_wall(weights: Path) -> None:
+    from stable_signer.pose2vid.diffusion import DiffusionRenderer
+    from stable_signer.pose2vid.sampler import Pose2Vid
+
+    model = Pose2Vid.from_pretrained(weights)
+    renderer = DiffusionRenderer(
+        Body.load(), Appearance(SIGNERS["maya"], STYLES["studio"]), 256, model=model, hold=1
+    )
+    motion = still(3)
+    motion.root[1, 0] += 9
+    seen, nobody, again = renderer.frames(motion)
+    assert (nobody == renderer.studio.wall()).all() and (seen != nobody).any() and (again != nobody).any()
+
+
+def test_the_kernel_halves_maps_as_training_does(weights: Path) -> None:
+    from stable_signer.pose2vid.autoencoder import halved
+    from stable_signer.pose2vid.control import halve_into
+
+    maps = mapped(128)[2][0]
+    small = np.empty((CHANNELS, 64, 64), np.uint8)
+    halve_into(maps, small)
+    assert (small == halved(torch.from_numpy(maps)[None])[0].numpy()).all()
+
+
 def test_halved_maps_do_not_fade_at_the_outline(weights: Path) -> None:
     from stable_signer.pose2vid.autoencoder import halved
 

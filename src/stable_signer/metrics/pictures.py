@@ -100,17 +100,17 @@ def rows_of(model: Pose2Vid, clip: Clipping, size: int) -> dict[str, Tensor]:
         )
         held, pictures = None, []
         for frame in told:
-            picture, held = renderer.picture(frame, held)
-            pictures.append(picture)
+            held = renderer.held(frame, held)
+            pictures.append(renderer.picture(frame, held.latent))
         return _stacked(pictures)
 
     renderer = DiffusionRenderer(body, clip.appearance, size, model=model)
     share = coverage(clip.maps)
-    figures = clip.truth + (1 - share) * (GREY - renderer.wall)
+    figures = clip.truth + (1 - share) * (GREY - _stacked([renderer.studio.wall()]))
     if size != 256:
         figures = torch.nn.functional.avg_pool2d(figures, 2)
     latents = model.autoencoder.encode(figures)
-    decoded = torch.cat([renderer.composed(z[None], t) for z, t in zip(latents, told)])
+    decoded = _stacked([renderer.picture(t, z[None]) for z, t in zip(latents, told)])
     return {
         "autoencoder": decoded,
         "mesh look": clip.mesh,

@@ -8,7 +8,7 @@ decoder is told anew in every frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import resources
@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import FACTOR, coverage, unit_maps
+from stable_signer.pose2vid.autoencoder import FACTOR, unit_maps
 from stable_signer.pose2vid.control import COVERAGE, ControlFigure, halve_into, mapped
 from stable_signer.pose2vid.mesh import ahead
 from stable_signer.pose2vid.sampler import Pose2Vid
@@ -60,7 +61,7 @@ def check_size(size: int) -> None:
 @dataclass(frozen=True)
 class Told:
     """What the networks are told of a frame: its control maps (1, C, S, S) uint8, the same at 256 x 256, and
-    the rectangle of cells (top, bottom, left, right) that the figure touches (all 0: nobody is seen)."""
+    the rectangle of cells (top, bottom, left, right) that the figure touches (all 0 where nobody is)."""
 
     maps: Tensor
     small: Tensor
@@ -78,6 +79,11 @@ class Told:
         top, bottom, left, right = (BLOCK * b for b in bounds)
         return Told(torch.from_numpy(maps)[None], torch.from_numpy(small)[None], (top, bottom, left, right))
 
+    @property
+    def nobody(self) -> bool:
+        """Whether the figure is out of the picture."""
+        return self.cells[1] == 0
+
 
 def _blocks(seen: np.ndarray) -> tuple[int, int]:
     """First block and end of what is seen in a line (256,) bool."""
@@ -90,7 +96,7 @@ def _blocks(seen: np.ndarray) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Held:
-    """A latent (1, L, 32, 32), 0 where nothing was drawn, and how many frames it has served."""
+    """A latent (1, L, 32, 32), 0 where nothing was drawn, and how many frames it serves by now."""
 
     latent: Tensor
     served: int
@@ -125,36 +131,38 @@ class DiffusionRenderer:
         self.camera = self.studio.camera
         self.control = ControlFigure.of(self.studio)
         self.vector = torch.from_numpy(appearance.vector() if vector is None else vector)[None]
-        self.wall = torch.from_numpy(self.studio.wall()).permute(2, 0, 1)[None].float() / 255
         channels = self.model.autoencoder.config.latent_channels
         noise = torch.Generator().manual_seed(seed)
         self.noise = torch.randn(1, channels, CELLS, CELLS, generator=noise)  # one for all frames: no flicker
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
-        """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
+        """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory.
 
-        def told(make: partial[np.ndarray]) -> Told:
+        Maps are made, and latents decoded, in threads of their own; latents follow one another.
+        """
+
+        def told(make: Callable[[], np.ndarray]) -> Told:
             return Told.of(make())
 
-        held: Held | None = None
-        for frame in ahead(partial(told, make) for make in mapped(self.studio, self.control, motion)):
-            picture, held = self.picture(frame, held)
-            yield picture
+        def decoding() -> Iterator[Callable[[], np.ndarray]]:
+            held: Held | None = None
+            for frame in ahead(partial(told, make) for make in mapped(self.studio, self.control, motion)):
+                held = self.held(frame, held)
+                yield partial(self.picture, frame, held.latent)
+
+        return ahead(decoding())
+
+    def held(self, told: Told, before: Held | None) -> Held:
+        """The latent that serves a frame: the one of the frame before, or a new one."""
+        if before is None or before.served >= self.hold:
+            return Held(self.latent(told, before), 1)
+        return Held(before.latent, before.served + 1)
 
     @torch.inference_mode()
-    def picture(self, told: Told, held: Held | None) -> tuple[np.ndarray, Held | None]:
-        """One frame and the latent held from the one before -> the picture (size, size, 3) uint8 and the
-        latent to hold for the next."""
-        if not told.cells[1]:
-            return self.studio.wall(), held
-        if held is None or held.served >= self.hold:
-            held = Held(self.latent(told, held), 0)
-        whole = self.composed(held.latent, told)
-        picture = (whole[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-        return picture, Held(held.latent, held.served + 1)
-
     def latent(self, told: Told, held: Held | None) -> Tensor:
         """A frame's latent (1, L, 32, 32), drawn within its cells."""
+        if told.nobody:
+            return torch.zeros_like(self.noise)
         area = _area(told.cells, 1)
         previous = None if held is None else held.latent[area]
         noise, small = self.noise[area], told.small[_area(told.cells, FACTOR)]
@@ -164,17 +172,33 @@ class DiffusionRenderer:
         )
         return drawn
 
-    def composed(self, latent: Tensor, told: Told) -> Tensor:
-        """latent (1, L, 32, 32) -> (1, 3, size, size) in [0, 1]: the figure, decoded, before the wall."""
-        area = _area(told.cells, FACTOR * self.size // SIZES[0])
-        maps = told.maps[area]
+    @torch.inference_mode()
+    def picture(self, told: Told, latent: Tensor) -> np.ndarray:
+        """A frame and the latent (1, L, 32, 32) that serves it -> the picture (size, size, 3) uint8."""
+        picture = self.studio.wall().copy()
+        if told.nobody:
+            return picture
         small = unit_maps(told.small[_area(told.cells, FACTOR)])
         figure = self.model.autoencoder.decode(latent[_area(told.cells, 1)], small).clamp(0, 1)
+        area = _area(told.cells, FACTOR * self.size // SIZES[0])
         if self.size != SIZES[0]:
-            figure = self.model.upsampler(figure, unit_maps(maps)).clamp(0, 1)
-        share, whole = coverage(maps), self.wall.clone()
-        whole[area] += (figure - whole[area]) * share
-        return whole
+            figure = self.model.upsampler(figure, unit_maps(told.maps[area]))
+        lay_over(figure[0].numpy(), told.maps[area][0, COVERAGE].numpy(), picture[area[2:]])
+        return picture
+
+
+@kernel
+def lay_over(figure, share, picture):  # type: ignore[no-untyped-def]
+    """figure (3, H, W) float32 in [0, 1] over picture (H, W, 3) uint8, by share (H, W) uint8."""
+    for row in range(share.shape[0]):
+        for column in range(share.shape[1]):
+            here = np.float32(share[row, column]) / np.float32(255)
+            if here == 0:
+                continue
+            for c in range(3):
+                colour = 255 * min(max(figure[c, row, column], np.float32(0)), np.float32(1))
+                below = np.float32(picture[row, column, c])
+                picture[row, column, c] = np.uint8(np.rint(below + (colour - below) * here))
 
 
 def _area(cells: tuple[int, int, int, int], factor: int) -> tuple[slice, slice, slice, slice]:
