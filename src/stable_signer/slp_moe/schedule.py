@@ -40,6 +40,7 @@ CITATION = 0.45  # share of a dictionary form's length beyond the shortest strok
 LONGEST_STROKE = 0.90
 SHORTEST_GAP = 0.14
 SENTENCE_HOLD = 0.15  # the last sign of a sentence is held
+NUMBER_GAP = 0.30  # between two numbers: groups of a telephone number must not run together
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class _Clock:
         self.free = dict.fromkeys(LIMBS, LEAD_IN)
         self.now = LEAD_IN
         self.pause = 0.0
-        self.started = False
+        self.started = self.counted = False
 
     def place(self, sign: Sign, not_before: float = 0.0, length: float = 0.0) -> Sign:
         """The sign with its times; a given `length` is kept if it is not shorter than the stroke can be."""
@@ -165,7 +166,10 @@ class _Clock:
             self.now = start + seconds
             return replace(sign, start=start, end=self.now)
         parts, natural = _layout(sign, self.lexicon)
-        start = max(self._earliest(parts[0].prototype), not_before)
+        earliest = self._earliest(parts[0].prototype)
+        if sign.kind == "number" and self.counted and not self.pause:
+            earliest = max(earliest, self.now + NUMBER_GAP / self.speed)
+        start = max(earliest, not_before)
         fastest = natural / SPEEDS[1]
         end = start + max(length or natural / self.speed, fastest)
         for limb, joints in LIMBS.items():
@@ -176,7 +180,7 @@ class _Clock:
                     if limb in self.wrist:
                         self.wrist[limb] = wrists(part.prototype)[limb][1]
                     break
-        self.now, self.pause, self.started = end, 0.0, True
+        self.now, self.pause, self.started, self.counted = end, 0.0, True, sign.kind == "number"
         doubtful = sign.approximate or any(part.prototype.approximate for part in parts)
         return replace(sign, start=start, end=end, approximate=doubtful)
 

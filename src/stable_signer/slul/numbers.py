@@ -79,12 +79,15 @@ def year(value: int) -> tuple[str, ...]:
 def decimal(text: str) -> tuple[str, ...]:
     """A written number: PERIOD before the decimals, which are signed one by one: 3.14 -> 3 PERIOD 1 4.
 
-    Numbers with a leading zero, more than twelve digits or several points are signed digit by digit.
+    Numbers with a leading zero, more than twelve digits or several points are signed digit by digit, and so
+    are long ones that nobody divided by commas or rounded: those are names of things (a zip code, an order),
+    not amounts.
     """
     plain = text.replace(",", "")
     sign: tuple[str, ...] = ("MINUS",) if plain[0] in "-\u2212" else ()
     whole, *groups = plain.lstrip("-\u2212").split(".")
-    if len(groups) > 1 or (len(whole) > 1 and whole[0] == "0") or len(whole) > 12:
+    named = len(whole) >= 5 and "," not in text and not groups and whole[-2:] != "00"
+    if named or len(groups) > 1 or (len(whole) > 1 and whole[0] == "0") or len(whole) > 12:
         out = digits(whole)
     else:
         out = cardinal(int(whole)) if whole else ()
@@ -103,17 +106,17 @@ Reading = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def clock(hour: int, minute: int, half: str) -> Reading:
-    """A time of day: TIME, the hour and minutes, then MORNING, AFTERNOON, EVENING or NIGHT for am and pm.
+    """A time of day: TIME, the hour, the minutes, then MORNING, AFTERNOON, EVENING or NIGHT for am and pm.
 
-    `half` is "am", "pm" or "". Noon and midnight are signed as such: 12 pm -> NOON.
+    `half` is "am", "pm" or "". Noon and midnight are signed as such: 12 pm -> NOON. Hour and minutes are
+    signs of their own: in one movement, 7:45 would read as 745.
     """
     if hour == 12 and not minute and half:
         return (("NOON" if half == "pm" else "MIDNIGHT", ()),)
-    parts, label = cardinal(hour), str(hour)
+    reading: Reading = (("TIME", ()), (str(hour), cardinal(hour)))
     if minute:
-        parts = (*parts, *(("0", str(minute)) if minute < 10 else cardinal(minute)))
-        label = f"{hour}:{minute:02d}"
-    reading: Reading = (("TIME", ()), (label, parts))
+        minutes = ("0", str(minute)) if minute < 10 else cardinal(minute)
+        reading = (*reading, (f"{minute:02d}", minutes))
     if half == "am":
         return (*reading, ("MORNING", ()))
     if half == "pm":

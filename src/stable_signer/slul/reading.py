@@ -150,8 +150,9 @@ class Reader:
             case "fraction":
                 if (groups["top"], groups["bottom"]) == ("1", "2"):
                     return self._add("NUM", index, 1, [self._gloss("HALF", text)])
-                parts = (*num.cardinal(int(groups["top"])), *num.cardinal(int(groups["bottom"])))
-                return self._add("NUM", index, 1, [number_sign(self.glossary, text, parts, text)])
+                # two signs: in one movement, 3/4 would read as 34
+                halves = tuple((n, num.cardinal(int(n))) for n in (groups["top"], groups["bottom"]))
+                return self._add("NUM", index, 1, self._reading(halves, text))
         return 0
 
     def _dotted(self, index: int) -> int:
