@@ -197,7 +197,13 @@ def batch_command(
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="The folder of the videos.")],
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    workers: Annotated[int, typer.Option(help="Processes, or Ray actors; each holds the model.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes, or Ray actors; each takes a core and holds the model.",
+            show_default="one a core, at most 4",
+        ),
+    ] = None,
     shard_size: Annotated[int, typer.Option(help="Sentences that a worker gets at a time.")] = 8,
     attempts: Annotated[int, typer.Option(help="Tries when the fault is not the text's.")] = 3,
     verify: Annotated[bool, typer.Option("--verify", help="Check the sums of videos made before.")] = False,
@@ -252,7 +258,7 @@ def batch_command(
         items,
         output,
         engine=engine,
-        workers=workers,
+        workers=workers if workers is not None else min(os.cpu_count() or 1, 4, max(len(items), 1)),
         shard_size=shard_size,
         attempts=attempts,
         verify=verify,

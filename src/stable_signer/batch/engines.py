@@ -26,9 +26,15 @@ _maker: Maker | None = None  # of a worker process
 def run_local(shards: Shards, load: Load, out: str, workers: int, attempts: int) -> Iterator[list[Record]]:
     """This process for one worker, else a pool; a pool whose worker was killed is built anew."""
     if workers == 1:
-        maker = Maker(load)
-        for shard in shards:
-            yield maker.shard(shard, out, attempts)
+        from stable_signer.pose2vid.mesh import Painters
+
+        threads = Painters.count
+        try:
+            maker = Maker(load)
+            for shard in shards:
+                yield maker.shard(shard, out, attempts)
+        finally:
+            Painters.count = threads  # the caller's process may have more to do
         return
     left = list(shards)
     for _ in range(attempts):

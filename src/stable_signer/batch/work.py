@@ -31,7 +31,11 @@ class Maker:
     def __init__(self, load: Load) -> None:
         import torch
 
-        torch.set_num_threads(1)  # one worker, one core; and the same sums, so the same bytes, everywhere
+        from stable_signer.pose2vid.mesh import Painters
+
+        # one worker, one core; and the same sums, so the same bytes, everywhere
+        torch.set_num_threads(1)
+        Painters.count = 1
         self._engine = load()
 
     def shard(self, items: list[Item], out: str, attempts: int) -> list[Record]:

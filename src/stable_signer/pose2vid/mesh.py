@@ -22,7 +22,6 @@ from stable_signer.pose2vid.shading import Scene, mean_depth, shade, tone_curve,
 from stable_signer.pose2vid.signers import SignerCard, Style, linear
 
 CHUNK = 8  # frames posed at once
-WORKERS = max(2, min(os.cpu_count() or 2, 8))  # frames painted at once; the kernels let go of Python's lock
 SAMPLES = 2  # samples a pixel, in each direction
 SHADOW_TEXELS = 256  # side of the shadow map; coarse, for a soft edge of about 2 cm
 LIGHT_DISTANCE = 10.0  # metres; far enough that the key light's rays are nearly parallel
@@ -30,14 +29,26 @@ IRIS_RADIUS = 0.0071  # metres; the body's eyeballs are a quarter larger than ou
 Result = TypeVar("Result")
 
 
+class Painters:
+    """How many frames this process paints at once; the kernels let go of Python's lock. 1: in the caller's
+    own thread, for a process that is one of many and must keep to its core."""
+
+    count = max(2, min(os.cpu_count() or 2, 8))
+
+
 def ahead(work: Iterable[Callable[[], Result]]) -> Iterator[Result]:
-    """The results of `work` in its order, WORKERS of them made in threads ahead of who takes them."""
+    """The results of `work` in its order, made by the Painters ahead of who takes them."""
+    painters = Painters.count
+    if painters == 1:
+        for make in work:
+            yield make()
+        return
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(painters) as pool:
         try:
             for make in work:
                 waiting.append(pool.submit(make))
-                if len(waiting) > WORKERS:
+                if len(waiting) > painters:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
