@@ -237,6 +237,18 @@ def test_a_latent_serves_as_many_frames_as_asked_and_only_cells_with_the_figure_
     assert (picture != renderer.studio.wall()).any()
 
 
+def test_a_motion_in_pieces_is_drawn_as_the_whole(weights: Path) -> None:
+    from stable_signer.pose2vid.diffusion import DiffusionRenderer
+    from stable_signer.pose2vid.sampler import Pose2Vid
+
+    model = Pose2Vid.from_pretrained(weights)
+    renderer = DiffusionRenderer(Body.load(), Appearance(SIGNERS["maya"], STYLES["studio"]), 256, model=model)
+    motion = still(5)
+    whole = list(renderer.frames(motion))
+    pieces = list(renderer.film([motion[:3], motion[3:]]))
+    assert all((a == b).all() for a, b in zip(whole, pieces, strict=True))
+
+
 def test_a_frame_without_the_signer_shows_the_wall(weights: Path) -> None:
     from stable_signer.pose2vid.diffusion import DiffusionRenderer
     from stable_signer.pose2vid.sampler import Pose2Vid

@@ -14,7 +14,7 @@ from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -66,6 +66,15 @@ class Renderer(Protocol):
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
         """One (size, size, 3) uint8 picture for each frame of the motion."""
+        ...
+
+
+@runtime_checkable
+class FilmRenderer(Renderer, Protocol):
+    """A renderer whose frames follow from the frames before them."""
+
+    def film(self, pieces: Iterable[Motion]) -> Iterator[np.ndarray]:
+        """The pictures of pieces of one motion in order."""
         ...
 
 
@@ -250,7 +259,10 @@ class StableSigner:
         check_look(look)
         renderer = self._renderer(signer, style, look, _check_size(size))
         pieces = (motion,) if isinstance(motion, Motion) else motion
-        frames = _calm(chain.from_iterable(map(renderer.frames, pieces)))
+        if isinstance(renderer, FilmRenderer):
+            frames = _calm(renderer.film(pieces))
+        else:
+            frames = _calm(chain.from_iterable(map(renderer.frames, pieces)))
         return map(stamp, frames) if label else frames
 
     # --- all stages at once ---

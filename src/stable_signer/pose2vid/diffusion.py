@@ -8,10 +8,11 @@ decoder is told anew in every frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -136,17 +137,22 @@ class DiffusionRenderer:
         self.noise = torch.randn(1, channels, CELLS, CELLS, generator=noise)  # one for all frames: no flicker
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
-        """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory.
+        """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
+        return self.film([motion])
 
-        Maps are made, and latents decoded, in threads of their own; latents follow one another.
+    def film(self, pieces: Iterable[Motion]) -> Iterator[np.ndarray]:
+        """`frames` of pieces of one motion in order: as if it were whole, each latent following the last.
+
+        Maps are made, and latents decoded, in threads of their own.
         """
+        maps = chain.from_iterable(mapped(self.studio, self.control, piece) for piece in pieces)
 
         def told(make: Callable[[], np.ndarray]) -> Told:
             return Told.of(make())
 
         def decoding() -> Iterator[Callable[[], np.ndarray]]:
             held: Held | None = None
-            for frame in ahead(partial(told, make) for make in mapped(self.studio, self.control, motion)):
+            for frame in ahead(partial(told, make) for make in maps):
                 held = self.held(frame, held)
                 yield partial(self.picture, frame, held.latent)
 
