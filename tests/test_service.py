@@ -289,6 +289,7 @@ def test_edits_that_do_not_work_are_refused(served: Served, edit: dict[str, Any]
         ({"input": "Hello", "signer": "nobody"}, 422, "there is no signer 'nobody': use one of maya"),
         ({"input": "Hello", "style": "../../etc/passwd"}, 422, "there is no style"),
         ({"input": "Hello", "language": "xyz"}, 422, "there is no language"),
+        ({"input": "Hello", "look": "diffusion", "size": 64}, 422, "draws at 256 or 512 pixels, not 64"),
         ({"input": "Hello", "size": 512}, 422, "the largest here"),
         ({"input": "Hello", "size": 65}, 422, "'size' is wrong"),
         ({"input": "Hello", "speed": 9}, 422, "'speed' is wrong"),

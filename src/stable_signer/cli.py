@@ -402,7 +402,7 @@ def _look_of(signer: str | None, style: str | None, look: str, size: int, label:
     return {
         "signer": signer,
         "style": pipeline.check_style(style, signer),
-        "look": pipeline.check_look(look),
+        "look": pipeline.check_look(look, size),
         "size": size,
         "label": label,
     }

@@ -62,11 +62,12 @@ def evaluate_pose2vid(
     """Measure Pose2Vid on held-out motion, beside the autoencoder's ceiling, the mesh look and floors."""
     _needs("diffusers")
     from stable_signer.metrics.pictures import FIGURES, measure
-    from stable_signer.pose2vid.diffusion import check_size, fast, shipped
+    from stable_signer.pose2vid.diffusion import fast, shipped
     from stable_signer.pose2vid.frames import Motions
+    from stable_signer.pose2vid.framing import check_network_size
     from stable_signer.pose2vid.sampler import Pose2Vid
 
-    check_size(size)
+    check_network_size(size)
     takes = Motions.load(motions)
     model = fast(Pose2Vid.from_pretrained(weights)) if weights else shipped()
     rows = measure(model, takes, size, clips, frames)

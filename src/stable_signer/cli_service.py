@@ -151,7 +151,7 @@ def captions_command(
     drawn = Look(
         signer=who,
         style=pipeline.check_style(style, who),
-        look=pipeline.check_look(look),
+        look=pipeline.check_look(look, size),
         size=check_size(size),
         label=not no_label,
         fps=check_fps(fps),

@@ -256,7 +256,7 @@ class StableSigner:
         An array may be drawn over by the next frame: copy what you keep. `label` draws "synthetic signing".
         """
         signer, style = check_signer(signer), check_style(style, signer)
-        check_look(look)
+        check_look(look, size)
         renderer = self._renderer(signer, style, look, _check_size(size))
         pieces = (motion,) if isinstance(motion, Motion) else motion
         if isinstance(renderer, FilmRenderer):
@@ -337,7 +337,7 @@ class StableSigner:
     ) -> dict[str, Any]:
         """The arguments of `render`, checked before any work is done."""
         signer = check_signer(signer)
-        check_look(look)
+        check_look(look, size)
         return {
             "signer": signer,
             "style": check_style(style, signer),
@@ -510,9 +510,18 @@ def check_style(style: str | None, signer: str) -> str:
     return next(iter(STYLES)) if style is None else _one_of("style", style, STYLES)
 
 
-def check_look(look: str) -> str:
-    """A known look."""
-    return _one_of("look", look, LOOKS)
+def check_look(look: str, size: int) -> str:
+    """A known look that this machine can draw at this size."""
+    _one_of("look", look, LOOKS)
+    if look == "diffusion":
+        if find_spec("diffusers") is None:
+            raise StableSignerError(
+                "the diffusion look needs the package diffusers: pip install 'stable-signer[diffusion]'"
+            )
+        from stable_signer.pose2vid.framing import check_network_size
+
+        check_network_size(size)
+    return look
 
 
 def check_speed(speed: float) -> float:
@@ -540,13 +549,6 @@ def _one_of(what: str, value: str, known: Iterable[str]) -> str:
     if value not in names:
         raise StableSignerError(f"there is no {what} {value!r}: use one of {', '.join(names)}")
     return value
-
-
-def _needs_diffusers() -> None:
-    if find_spec("diffusers") is None:
-        raise StableSignerError(
-            "the diffusion look needs the package diffusers: pip install 'stable-signer[diffusion]'"
-        )
 
 
 def shipped_stages(
@@ -606,7 +608,6 @@ def shipped_stages(
 
         if look != "diffusion":
             return StudioRenderer(body, Appearance(SIGNERS[signer], STYLES[style], look), size)
-        _needs_diffusers()
         from stable_signer.pose2vid.diffusion import DiffusionRenderer
 
         return DiffusionRenderer(body, Appearance(SIGNERS[signer], STYLES[style]), size)

@@ -129,7 +129,7 @@ def _typed(name: str, value: Any) -> Any:
 def checked(item: Item) -> Item:
     """The item when its settings exist and work; whether its text can be signed shows when it is made."""
     item.look_of  # noqa: B018 - refuses an unknown signer or style
-    pipeline.check_look(item.look)
+    pipeline.check_look(item.look, item.size)
     check_size(item.size)
     check_fps(item.fps)
     pipeline.check_speed(item.speed)

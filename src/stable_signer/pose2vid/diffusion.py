@@ -22,17 +22,16 @@ from torch import Tensor
 from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
-from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.autoencoder import FACTOR, unit_maps
 from stable_signer.pose2vid.control import COVERAGE, ControlFigure, halve_into, mapped
+from stable_signer.pose2vid.framing import NETWORK_SIZES, check_network_size
 from stable_signer.pose2vid.mesh import ahead
 from stable_signer.pose2vid.sampler import Pose2Vid
 from stable_signer.pose2vid.studio import Appearance, StudioRenderer
 from stable_signer.slul.runs import has_bf16
 
-SIZES = (256, 512)
 HOLD = 2  # frames that one latent serves
-CELLS = SIZES[0] // FACTOR  # of a latent, in each direction
+CELLS = NETWORK_SIZES[0] // FACTOR  # of a latent, in each direction
 BLOCK = 4  # cells: what is drawn is a rectangle of blocks, so that there are few shapes to compile for
 
 
@@ -53,12 +52,6 @@ def fast(model: Pose2Vid) -> Pose2Vid:
     return model
 
 
-def check_size(size: int) -> None:
-    """Raises StableSignerError for a size that is not in SIZES."""
-    if size not in SIZES:
-        raise StableSignerError(f"the diffusion look draws at {SIZES[0]} or {SIZES[1]} pixels, not {size}")
-
-
 @dataclass(frozen=True)
 class Told:
     """What the networks are told of a frame: its control maps (1, C, S, S) uint8, the same at 256 x 256, and
@@ -72,8 +65,8 @@ class Told:
     def of(maps: np.ndarray) -> Told:
         """From maps (C, S, S) uint8."""
         small = maps
-        if maps.shape[1] != SIZES[0]:
-            small = np.empty((len(maps), SIZES[0], SIZES[0]), np.uint8)
+        if maps.shape[1] != NETWORK_SIZES[0]:
+            small = np.empty((len(maps), NETWORK_SIZES[0], NETWORK_SIZES[0]), np.uint8)
             halve_into(maps, small)
         seen = small[COVERAGE] > 0
         bounds = [*_blocks(seen.any(1)), *_blocks(seen.any(0))]
@@ -108,7 +101,7 @@ class DiffusionRenderer:
 
     `vector` overrides what the networks are told (a mixture of appearances); the appearance still gives the
     geometry and the wall. `hold`: frames that one latent serves; 1 draws every frame for itself. Raises
-    StableSignerError for a size that is not in SIZES.
+    StableSignerError for a size that is not in NETWORK_SIZES.
     """
 
     def __init__(
@@ -125,7 +118,7 @@ class DiffusionRenderer:
         hold: int = HOLD,
         vector: np.ndarray | None = None,
     ) -> None:
-        check_size(size)
+        check_network_size(size)
         self.model = model or shipped()
         self.size, self.steps, self.guidance, self.steered, self.hold = size, steps, guidance, steered, hold
         self.studio = StudioRenderer(body, appearance, size)
@@ -186,8 +179,8 @@ class DiffusionRenderer:
             return picture
         small = unit_maps(told.small[_area(told.cells, FACTOR)])
         figure = self.model.autoencoder.decode(latent[_area(told.cells, 1)], small).clamp(0, 1)
-        area = _area(told.cells, FACTOR * self.size // SIZES[0])
-        if self.size != SIZES[0]:
+        area = _area(told.cells, FACTOR * self.size // NETWORK_SIZES[0])
+        if self.size != NETWORK_SIZES[0]:
             figure = self.model.upsampler(figure, unit_maps(told.maps[area]))
         lay_over(figure[0].numpy(), told.maps[area][0, COVERAGE].numpy(), picture[area[2:]])
         return picture

@@ -1,4 +1,5 @@
-"""Whether the hands stay in the picture: a hand that is cut off cannot be read."""
+"""The picture's frame: its size for the networks, and whether the hands stay in it: a hand that is cut off
+cannot be read."""
 
 from __future__ import annotations
 
@@ -10,9 +11,18 @@ import torch
 from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body, forward_kinematics, rotation_6d_to_matrix
+from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.camera import Camera
 
+NETWORK_SIZES = (256, 512)  # sides of the pictures that Pose2Vid's networks were trained for
 TOLERATED = 0.01  # of the picture's side: a fingertip's width
+
+
+def check_network_size(size: int) -> None:
+    """Raises StableSignerError for a size that is not in NETWORK_SIZES."""
+    if size not in NETWORK_SIZES:
+        small, large = NETWORK_SIZES
+        raise StableSignerError(f"the diffusion look draws at {small} or {large} pixels, not {size}")
 
 
 @dataclass(frozen=True)

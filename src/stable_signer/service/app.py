@@ -273,7 +273,7 @@ def order_of(request: schemas.SigningRequest, settings: Settings) -> Order:
         language=pipeline.check_language(request.language),
         signer=signer,
         style=pipeline.check_style(request.style, signer),
-        look=request.look,
+        look=pipeline.check_look(request.look, request.size),
         size=request.size,
         fps=request.fps,
         speed=request.speed,

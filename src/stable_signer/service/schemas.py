@@ -32,7 +32,10 @@ class SigningRequest(_Strict):
     language: Language = DEFAULT_LANGUAGE
     signer: str | None = Field(None, max_length=100, description="See /v1/signers; null is the first.")
     style: str | None = Field(None, max_length=100, description="See /v1/styles; null is the first.")
-    look: Literal["mesh", "soft", "cartoon", "line", "skeleton"] = DEFAULT_LOOK  # type: ignore[assignment]
+    look: Literal["mesh", "soft", "cartoon", "line", "skeleton", "diffusion"] = Field(
+        DEFAULT_LOOK,  # type: ignore[arg-type]
+        description="How the signer is drawn; diffusion is experimental and draws at 256 or 512 pixels.",
+    )
     size: int = Field(DEFAULT_SIZE, ge=64, le=2048, multiple_of=2, description="Pixels a side.")
     fps: float = Field(25.0, ge=10, le=60, allow_inf_nan=False, description="Frames a second.")
     speed: Speed = 1.0
