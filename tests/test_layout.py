@@ -10,7 +10,7 @@ import pytest
 import stable_signer
 
 ROOMS = (
-    *("errors", "body", "slul", "slp_moe", "pose2vid", "media", "metrics", "corpora"),
+    *("errors", "shares", "body", "slul", "slp_moe", "pose2vid", "media", "metrics", "corpora"),
     *(
         "pipeline",
         "doctor",

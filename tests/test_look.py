@@ -69,7 +69,7 @@ def test_skin_stands_out_from_the_clothes() -> None:
 
 
 def test_unknown_names_are_one_sentence() -> None:
-    with pytest.raises(StableSignerError, match="no signer 'nobody': choose one of maya"):
+    with pytest.raises(StableSignerError, match="no signer 'nobody': use one of maya"):
         signer_card("nobody")
     with pytest.raises(StableSignerError, match="no style 'neon': choose one of studio"):
         style_card("neon")

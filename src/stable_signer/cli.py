@@ -54,7 +54,11 @@ VideoOption = Annotated[
 ]
 LanguageOption = Annotated[str, typer.Option(help="Sign language, see `stable-signer languages`.")]
 SignerOption = Annotated[
-    str | None, typer.Option(help="Who signs, see `stable-signer signers`.", show_default="the first")
+    str | None,
+    typer.Option(
+        help="Who signs, see `stable-signer signers`, or someone in between: maya:0.6,ben:0.4.",
+        show_default="the first",
+    ),
 ]
 StyleOption = Annotated[
     str | None,

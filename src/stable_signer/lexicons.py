@@ -26,6 +26,7 @@ from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, check_ending, read_bytes
 from stable_signer.media.landmarks import CLIPS, clip_landmarks
 from stable_signer.pipeline import StableSigner, shipped_stages
+from stable_signer.pose2vid.signers import SIGNERS
 from stable_signer.slp_moe.lexicon import Lexicon, Prototype
 from stable_signer.slp_moe.limbs import LIMBS, rest_quaternions
 from stable_signer.slul.edit import sign_of, spelled
@@ -356,7 +357,7 @@ def export_index(own: OwnLexicon, folder: str | Path, spoken: str = "en") -> int
         motion = own.motion(gloss)
         with Outputs() as outputs:
             part = outputs.claim(place / f"{gloss}.pose")
-            posefile.write_pose(part, motion, Body.load(), next(iter(posefile.SIGNERS)), 512)
+            posefile.write_pose(part, motion, Body.load(), next(iter(SIGNERS)), 512)
         milliseconds = round(motion.duration * 1000)
         rows += [
             [f"{gloss}.pose", spoken, own.language, 0, milliseconds, word, gloss, k]

@@ -497,10 +497,10 @@ def check_language(language: str) -> str:
 
 
 def check_signer(signer: str | None) -> str:
-    """The id of a known signer; None means the first."""
-    from stable_signer.pose2vid.signers import SIGNERS
+    """The id of a known signer or of a mixture of them ("maya:0.6,ben:0.4"); None means the first."""
+    from stable_signer.pose2vid.signers import SIGNERS, signer_card
 
-    return next(iter(SIGNERS)) if signer is None else _one_of("signer", signer, SIGNERS)
+    return next(iter(SIGNERS)) if signer is None else signer_card(signer).id
 
 
 def check_style(style: str | None, signer: str) -> str:
@@ -593,24 +593,24 @@ def shipped_stages(
         )
 
     def renderer(signer: str, style: str, look: str, size: int) -> Renderer:
-        from stable_signer.pose2vid.signers import SIGNERS, STYLES
+        from stable_signer.pose2vid.signers import STYLES, signer_card
 
-        body = Body.load()
+        body, card = Body.load(), signer_card(signer)
         if look == "skeleton":
             from stable_signer.pose2vid.skeleton import SkeletonRenderer
 
-            return SkeletonRenderer(body, SIGNERS[signer], STYLES[style], size=size)
+            return SkeletonRenderer(body, card, STYLES[style], size=size)
         if look == "mesh":
             from stable_signer.pose2vid.mesh import MeshRenderer
 
-            return MeshRenderer(body, SIGNERS[signer], STYLES[style], size=size)
+            return MeshRenderer(body, card, STYLES[style], size=size)
         from stable_signer.pose2vid.studio import Appearance, StudioRenderer
 
         if look != "diffusion":
-            return StudioRenderer(body, Appearance(SIGNERS[signer], STYLES[style], look), size)
+            return StudioRenderer(body, Appearance(card, STYLES[style], look), size)
         from stable_signer.pose2vid.diffusion import DiffusionRenderer
 
-        return DiffusionRenderer(body, Appearance(SIGNERS[signer], STYLES[style]), size)
+        return DiffusionRenderer(body, Appearance(card, STYLES[style]), size)
 
     return Stages(
         draft=lambda text, language: planner().draft(text, language),

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from stable_signer.errors import StableSignerError
+from stable_signer.shares import read_shares
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,29 @@ class Body:
             return Body({key: data[key] for key in data.files})
 
     def signer(self, signer_id: str) -> RestPose:
-        """The rest pose of a signer. Raises StableSignerError for an unknown one."""
-        if signer_id not in self.signer_ids:
+        """The rest pose of a signer, or of a build between several: "maya:0.6,ben:0.4".
+
+        Places are mixed in proportion, `align` is the rotation nearest to the mean (Moakher 2002). Raises
+        StableSignerError for an unknown signer or a share that cannot be used.
+        """
+        if ":" not in signer_id and signer_id not in self.signer_ids:
             raise StableSignerError(
                 f"there is no signer {signer_id!r}: choose one of {', '.join(self.signer_ids)}"
             )
-        i = self.signer_ids.index(signer_id)
+        shares = read_shares(signer_id, "signer", self.signer_ids)
+        rows = [(self.signer_ids.index(name), share) for name, share in shares.items()]
+
+        def mean(key: str) -> np.ndarray:
+            if len(rows) == 1:
+                return np.asarray(self.arrays[key][rows[0][0]])
+            mixed = sum(self.arrays[key][i].astype(np.float64) * share for i, share in rows)
+            if key == "align":
+                u, _, v = np.linalg.svd(mixed)  # all are small turns: the determinant stays positive
+                mixed = u @ v
+            return np.asarray(mixed, np.float32)
+
         tensors = {
-            key: torch.from_numpy(self.arrays[key][i])
-            for key in ("vertices", "extra_vertices", "heads", "align")
+            key: torch.from_numpy(mean(key)) for key in ("vertices", "extra_vertices", "heads", "align")
         }
         heads, align = tensors["heads"], tensors["align"]
         parents = torch.tensor([max(p, 0) for p in self.parents])

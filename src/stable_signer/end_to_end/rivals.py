@@ -22,6 +22,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.lexicons import INDEX_COLUMNS
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs
+from stable_signer.pose2vid.signers import SIGNERS
 from stable_signer.slp_moe.lexicon import Lexicon
 from stable_signer.slul.glosses import Glossary
 
@@ -121,7 +122,7 @@ def export_lexicon(folder: Path, terms: Iterable[str]) -> int:
             continue
         name = f"{entry.gloss}.pose"
         motion = lexicon.prototype(entry.gloss).motion
-        posefile.write_pose(folder / name, motion, body, next(iter(posefile.SIGNERS)), SIZE)
+        posefile.write_pose(folder / name, motion, body, next(iter(SIGNERS)), SIZE)
         posefile.without_motion(folder / name)
         end = round(motion.duration * 1000)
         rows += [[name, "en", "ase", 0, end, word, entry.gloss, k] for k, word in enumerate(words)]

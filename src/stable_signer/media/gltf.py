@@ -19,7 +19,7 @@ from stable_signer.body.skeleton import Body
 from stable_signer.media.provenance import DISCLAIMER, tool_version
 from stable_signer.pose2vid.figure import Figure, build_figure
 from stable_signer.pose2vid.shading import AMBIENT, COLOUR
-from stable_signer.pose2vid.signers import SIGNERS
+from stable_signer.pose2vid.signers import signer_card
 
 WEIGHTS = 4  # joints a vertex: what every viewer supports
 CHUNK = 64  # frames posed at once
@@ -29,8 +29,8 @@ TO_Y_UP = [-float(np.sqrt(0.5)), 0.0, 0.0, float(np.sqrt(0.5))]  # x, y, z, w: a
 
 
 def write_glb(path: str | Path, motion: Motion, signer: str) -> None:
-    """Write `motion` of a signer (an id in SIGNERS) to `path`, in place: claim it from `Outputs`."""
-    body, card = Body.load(), SIGNERS[signer]
+    """Write `motion` of a signer (see `signer_card`) to `path`, in place: claim it from `Outputs`."""
+    body, card = Body.load(), signer_card(signer)
     figure = build_figure(body, card)
     Path(path).write_bytes(_Document(figure, motion, card.name, body).bytes())
 

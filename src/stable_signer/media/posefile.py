@@ -28,7 +28,7 @@ from stable_signer.body.skinning import Skin
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import read_bytes
 from stable_signer.pose2vid.camera import Camera
-from stable_signer.pose2vid.signers import SIGNERS
+from stable_signer.pose2vid.signers import signer_card
 
 VERSION = 0.2
 MOTION_COMPONENT = "STABLE_SIGNER_MOTION"
@@ -71,7 +71,7 @@ HAND_LIMBS = [
 
 
 def write_pose(path: str | Path, motion: Motion, body: Body, signer: str, size: int) -> None:
-    """Write `motion` as a `.pose` for the video of `signer` (an id in SIGNERS) at `size` pixels.
+    """Write `motion` as a `.pose` for the video of `signer` (see `signer_card`) at `size` pixels.
 
     Raises StableSignerError when the file cannot be written.
     """
@@ -163,7 +163,7 @@ def hand_pixels(motion: Motion, body: Body, signer: str, size: int) -> np.ndarra
 
 def _points(motion: Motion, body: Body, signer: str, size: int) -> Iterator[np.ndarray]:
     """(T, P, 3) holistic points in pieces of CHUNK frames: body, face, left hand, right hand."""
-    card = SIGNERS[signer]
+    card = signer_card(signer)
     camera = Camera.of(body, card.body, size)
     skin = Skin(body, body.signer(card.body))
     for start in range(0, len(motion), CHUNK):

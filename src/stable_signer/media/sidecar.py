@@ -13,7 +13,7 @@ from typing import Any
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import read_bytes
 from stable_signer.media.provenance import DISCLAIMER, LABEL, Provenance, tool_version
-from stable_signer.pose2vid.signers import SIGNERS
+from stable_signer.pose2vid.signers import signer_card
 
 VERSION = 1
 SUFFIX = ".provenance.json"
@@ -29,7 +29,7 @@ def sidecar(provenance: Provenance, video: str | Path) -> dict[str, Any]:
 
     No time of making is in it: the same input gives the same sidecar.
     """
-    card = SIGNERS.get(provenance.signer)
+    card = signer_card(provenance.signer) if provenance.signer else None
     return {
         "version": VERSION,
         "synthetic": True,

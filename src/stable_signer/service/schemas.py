@@ -30,7 +30,11 @@ class SigningRequest(_Strict):
     )
     model: Literal["stable-signer"] = Field("stable-signer", description="There is one model.")
     language: Language = DEFAULT_LANGUAGE
-    signer: str | None = Field(None, max_length=100, description="See /v1/signers; null is the first.")
+    signer: str | None = Field(
+        None,
+        max_length=200,
+        description="See /v1/signers; null is the first; maya:0.6,ben:0.4 is a person in between.",
+    )
     style: str | None = Field(None, max_length=100, description="See /v1/styles; null is the first.")
     look: Literal["mesh", "soft", "cartoon", "line", "skeleton", "diffusion"] = Field(
         DEFAULT_LOOK,  # type: ignore[arg-type]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from stable_signer.errors import StableSignerError
+from stable_signer.shares import read_shares
 
 
 @dataclass(frozen=True)
@@ -43,28 +42,16 @@ def mix(text: str) -> Manner:
 
     Raises StableSignerError for a name or a share that cannot be used.
     """
-    shares: dict[str, float] = {}
+    named: list[str] = []
     signer: int | None = None
     for part in text.split(","):
-        name, _, share = (x.strip() for x in part.partition(":"))
-        number = name.removeprefix("signer-")
-        if number != name and number.isascii() and number.isdigit() and len(number) < 10 and not share:
+        number = part.strip().removeprefix("signer-")
+        if number != part.strip() and number.isascii() and number.isdigit() and len(number) < 10:
             signer = int(number)
-            continue
-        if name not in MANNERS:
-            raise StableSignerError(
-                f"there is no manner {name!r}: use one of {', '.join(MANNERS)}, a mixture such as "
-                "lively:0.6,calm:0.4, or signer-7"
-            )
-        try:
-            value = float(share) if share else 1.0
-        except ValueError:
-            value = math.nan
-        if not 0 < value <= 1000:
-            raise StableSignerError(f"the share {share!r} of the manner {name} must be a number above 0")
-        shares[name] = shares.get(name, 0.0) + value
-    total = sum(shares.values())
-    weights = {name: share / total for name, share in shares.items()} or {NEUTRAL: 1.0}
+        else:
+            named.append(part)
+    instead = ", a mixture such as lively:0.6,calm:0.4, or signer-7"
+    weights = read_shares(",".join(named) if named else NEUTRAL, "manner", MANNERS, instead)
     return Manner(
         size=sum(w * MANNERS[n].size for n, w in weights.items()),
         emphasis=sum(w * MANNERS[n].emphasis for n, w in weights.items()),
