@@ -127,6 +127,26 @@ def between_rows(rows: Floats, frames: Floats) -> Floats:
     return rows[low] * (1 - weight) + rows[high] * weight
 
 
+def calmed(q: Floats, limit: float, rounds: int = 20) -> Floats:
+    """Turns (T, J, 4) in which no joint turns more than `limit` radians from one frame to the next, as far
+    as `rounds` of smoothing around each leap can do it; what does not leap stays bit by bit. Ends are kept.
+    """
+    q = q.copy()
+    for _ in range(rounds):
+        leaps = turn_between(q[:-1], q[1:]) > limit  # (T - 1, J)
+        if not leaps.any():
+            break
+        near = np.zeros(q.shape[:2], bool)
+        for shift in (-1, 0, 1, 2):  # both frames of the leap and one more on either side
+            rows = np.arange(len(leaps)) + shift
+            inside = (rows > 0) & (rows < len(q) - 1)
+            near[rows[inside]] |= leaps[inside]
+        middle = slerp(q[:-2], q[2:], 0.5)
+        smooth = slerp(middle, q[1:-1], 0.5)
+        q[1:-1] = np.where(near[1:-1, :, None], smooth, q[1:-1])
+    return q
+
+
 def minimum_jerk(x: Floats) -> Floats:
     """Progress 0..1 of a movement that starts and ends at rest with the least jerk (Flash and Hogan 1985)."""
     x = np.clip(x, 0.0, 1.0)

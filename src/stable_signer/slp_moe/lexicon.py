@@ -17,7 +17,7 @@ import csv
 import difflib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from stable_signer.body import rotation
 from stable_signer.body.fit import ARM_DOFS, DOFS, REST_DOFS, Fitter, Limb, default_fitter, to_motion
-from stable_signer.body.motion import Motion
+from stable_signer.body.motion import FPS, Motion
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import priors
 
@@ -48,6 +49,7 @@ FACE_CHANNELS: dict[str, tuple[str, ...]] = {
 # 99th percentile over 3,224 frames of 60 well-tracked clips (docs/lexicon.md). The head hardly moves there.
 JOINT_SPEED_P99 = {"clavicle": 2.9, "upperarm": 8.4, "lowerarm": 8.6, "wrist": 12.7, "finger": 14.0}
 WRIST_SPEED_P99 = 1.9  # m/s through space
+LEAP = 45.0  # degrees that no joint turns in one frame at 25 fps: half as much again as the fastest of those
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +161,21 @@ class Lexicon:
         i = self._clips[clip]
         t = self._tensors
         two = bool(t["two_handed"][i])
-        entry = decode(t, i, int(self._start[i]), int(self._left_start[i]), default_fitter())
+        entry = calm(decode(t, i, int(self._start[i]), int(self._left_start[i]), default_fitter()))
         return Prototype(
             gloss=gloss, motion=entry, two_handed=two, approximate=doubtful or bool(t["approximate"][i]),
             error=float(t["error"][i]), tracked=float(t["tracked"][i]), source="lexicon", clip=clip)
+
+
+def calm(motion: Motion) -> Motion:
+    """A recording without the leaps of single frames that trackers make; see `rotation.calmed`."""
+    if len(motion) < 3:
+        return motion
+    q = rotation.six_to_quaternion(motion.rotations.astype(np.float64))
+    quiet = rotation.calmed(q, np.radians(LEAP) * FPS / motion.fps)
+    moved = (quiet != q).any(-1)  # (T, J)
+    six = np.where(moved[..., None], rotation.quaternion_to_six(quiet), motion.rotations)
+    return replace(motion, rotations=six.astype(np.float32))
 
 
 def from_built(gloss: str, built: priors.Built) -> Prototype:
