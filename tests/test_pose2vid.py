@@ -41,6 +41,7 @@ from stable_signer.pose2vid.studio import (
     Studio,
     StudioRenderer,
     mixed,
+    outlines,
     random_appearance,
 )
 
@@ -132,6 +133,27 @@ def test_a_look_changes_the_figure_and_leaves_the_wall(rendering: str) -> None:
     assert (first != second).any()
     np.testing.assert_allclose(first[0, 0].astype(int), renderer.wall()[0, 0], atol=1)
     assert np.abs(first.astype(int) - renderer.wall()).max() > 60
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "drawn"),
+    [
+        ("trunk", "upperarm.R", False),
+        ("upperarm.L", "forearm.L", False),
+        ("palm.R", "finger2.R", False),
+        ("palm.R", "trunk", True),
+        ("forearm.R", "upperarm.L", True),
+        ("finger2.R", "finger3.R", True),
+        ("palm.L", "head", True),
+    ],
+)
+def test_outlines_run_where_parts_meet_that_do_not_grow_out_of_one_another(
+    left: str, right: str, drawn: bool
+) -> None:
+    triangle = np.repeat(np.array([[0] * 8 + [1] * 8], np.int32), 16, axis=0)
+    label = np.array([PARTS.index(left), PARTS.index(right)], np.uint8)
+    lines = outlines(triangle, np.full((16, 16), 0.3, np.float32), label, 8)
+    assert lines[2:6, 2:6].any() == drawn
 
 
 def test_the_studio_gives_the_renderer_s_pictures_with_their_maps() -> None:

@@ -25,6 +25,7 @@ import pytest
 from fakes import FakeRenderer, fake_stages
 from stable_signer.errors import StableSignerError
 from stable_signer.pipeline import StableSigner
+from stable_signer.pose2vid import thumbnails
 from stable_signer.slul.edit import drafted, edited
 from stable_signer.slul.glosses import Glossary
 from stable_signer.slul.plan import Plan
@@ -192,6 +193,31 @@ def test_lists(served: Served, path: str) -> None:
     answer = served.client.get(f"/v1/{path}")
     assert answer.status_code == 200
     assert answer.json()
+
+
+def test_cards_have_thumbnails_and_nothing_else_has(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[str, str]] = []
+
+    def draw(signer: str, style: str, size: int = 8) -> np.ndarray:
+        drawn.append((signer, style))
+        return np.full((8, 8, 3), 90, np.uint8)
+
+    monkeypatch.setattr(thumbnails, "thumbnail", draw)
+    thumbnails._kept.cache_clear()
+    for _ in range(2):  # the second is kept
+        for path in ("signers/leo", "styles/dark"):
+            answer = served.client.get(f"/v1/{path}/thumbnail.png")
+            assert answer.status_code == 200 and answer.headers["content-type"] == "image/png"
+            assert answer.content.startswith(b"\x89PNG")
+    assert drawn == [("leo", "studio"), ("maya", "dark")]
+    for path in ("signers/nobody", "styles/maya", "signers/maya:1,ben:1", "signers/..%2f..%2fetc%2fpasswd"):
+        answer = served.client.get(f"/v1/{path}/thumbnail.png")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert len(drawn) == 2
+    thumbnails._kept.cache_clear()
 
 
 def test_signs_are_found_by_word_and_gloss(served: Served) -> None:

@@ -98,6 +98,12 @@ MannerOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ThumbnailsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Also draw each as FOLDER/ID.png, and all on one sheet, named as this command."
+    ),
+]
 
 
 # --- the commands ---
@@ -263,18 +269,22 @@ def render(
 
 
 @app.command()
-def signers(as_json: JsonOption = False) -> None:
+def signers(as_json: JsonOption = False, thumbnails: ThumbnailsOption = None) -> None:
     """List who can sign."""
     from stable_signer.pose2vid.signers import SIGNERS
 
+    if thumbnails is not None:
+        _write_thumbnails(thumbnails, "signers")
     _list("Signers", SIGNERS, as_json)
 
 
 @app.command()
-def styles(as_json: JsonOption = False) -> None:
+def styles(as_json: JsonOption = False, thumbnails: ThumbnailsOption = None) -> None:
     """List the backgrounds and lights."""
     from stable_signer.pose2vid.signers import STYLES
 
+    if thumbnails is not None:
+        _write_thumbnails(thumbnails, "styles")
     _list("Styles", STYLES, as_json)
 
 
@@ -491,6 +501,23 @@ def _show_plan(plan: Plan) -> None:
             spans.add_row(f"{n.start:.2f}", f"{n.end:.2f}", n.kind)
         console.print(spans)
     console.print("coverage: " + ", ".join(f"{count} {name}" for name, count in plan.coverage.items()))
+
+
+def _write_thumbnails(folder: Path, kind: str) -> None:
+    """ID.png for each signer or style, and KIND.png with all of them."""
+    from stable_signer.pose2vid import thumbnails
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StableSignerError(
+            f"the folder {folder} cannot be made ({error.strerror or error}): name another"
+        ) from error
+    drawn = thumbnails.signer_thumbnails() if kind == "signers" else thumbnails.style_thumbnails()
+    with Outputs() as outputs:
+        for name, picture in {**drawn, kind: thumbnails.contact_sheet(drawn)}.items():
+            outputs.claim(folder / f"{name}.png").write_bytes(thumbnails.png(picture))
+    _say_done(str(folder))
 
 
 def _list(title: str, cards: dict[str, Any], as_json: bool) -> None:

@@ -6,6 +6,7 @@ They join the groups `train` and `evaluate` of cli_slul.py.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +62,8 @@ def evaluate_pose2vid(
 ) -> None:
     """Measure Pose2Vid on held-out motion, beside the autoencoder's ceiling, the mesh look and floors."""
     _needs("diffusers")
-    from stable_signer.metrics.pictures import FIGURES, measure
+    from stable_signer.metrics.features import NETWORK, FeatureNet, weights_path
+    from stable_signer.metrics.pictures import CHANCE, FIGURES, SEEN, measure
     from stable_signer.pose2vid.diffusion import fast, shipped
     from stable_signer.pose2vid.frames import Motions
     from stable_signer.pose2vid.framing import check_network_size
@@ -70,14 +72,34 @@ def evaluate_pose2vid(
     check_network_size(size)
     takes = Motions.load(motions)
     model = fast(Pose2Vid.from_pretrained(weights)) if weights else shipped()
-    rows = measure(model, takes, size, clips, frames)
+    net = FeatureNet.load() if weights_path() else None
+    if net is None:
+        print(  # noqa: T201
+            "note: feature distance and style accuracy are left out; they need pip install "
+            "'stable-signer[pictures]'",
+            file=sys.stderr,
+        )
+    rows = measure(model, takes, size, clips, frames, net)
     if as_json:
-        shown = {"size": size, "clips": clips, "frames": frames, "rows": rows}
+        shown = {
+            "size": size, "clips": clips, "frames": frames, "features": NETWORK if net else None,
+            "chance": CHANCE if net else None, "rows": rows,
+        }
         print(json.dumps(shown, indent=1))  # noqa: T201 - for a program to read
         return
+    headings = {
+        "ssim": "SSIM", "psnr": "PSNR dB", "figure_psnr": "figure PSNR dB", "hand_ssim": "hand SSIM",
+        "flicker": "flicker / truth", "features": "feature distance", "signer": "nearest signer",
+        "rendering": "nearest rendering",
+    }
+    shown_keys = (*FIGURES, *(SEEN if net else ()))
     table = Table(title=f"{clips} pieces of {frames} frames of held-out motion at {size} x {size}")
-    for heading in ("row", "SSIM", "PSNR dB", "figure PSNR dB", "hand SSIM", "flicker / truth"):
-        table.add_column(heading, justify="left" if heading == "row" else "right")
+    table.add_column("row")
+    for key in shown_keys:
+        table.add_column(headings[key], justify="right")
     for name, row in rows.items():
-        table.add_row(name, *(f"{row[key]:.{1 if 'psnr' in key else 3}f}" for key in FIGURES))
-    Console(width=120).print(table)
+        table.add_row(name, *(f"{row[key]:.{1 if 'psnr' in key else 3}f}" for key in shown_keys))
+    if net:
+        table.add_row("chance", *(f"{CHANCE[key]:.3f}" if key in CHANCE else "" for key in shown_keys))
+        table.caption = f"feature distance and nearest: by features of {NETWORK} (ImageNet)"
+    Console(width=150).print(table)

@@ -4,18 +4,25 @@ Ground truth are studio frames. Rows: the autoencoder alone (the ceiling of what
 mesh look, the denoiser without its ControlNet, with 1, 2 and 20 steps, and as floors the truth of another
 frame (shuffled) and the mean of all frames. Figures are of whole pictures, before the style's wall, which
 every row but the floors shares with the truth; `figure_psnr` counts the figure's pixels alone.
+
+With a `FeatureNet` three more figures are found (SEEN). `features` is the distance in its features, mean over
+frames. `signer` and `rendering` are style accuracies: how often a frame's figure, over grey, has as its
+nearest reference that of its own signer among all signers, and of its own rendering among all. The references
+are studio frames of one other moment, so that a like pose does not help; chance is one over their number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
+from stable_signer.metrics.features import FeatureNet, distance, nearest
 from stable_signer.pose2vid.autoencoder import GREY, coverage
 from stable_signer.pose2vid.diffusion import HOLD, DiffusionRenderer, Told
 from stable_signer.pose2vid.frames import Motions
@@ -26,18 +33,22 @@ from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.pose2vid.studio import RENDERINGS, Appearance, Studio
 
 FIGURES = ("ssim", "psnr", "figure_psnr", "hand_ssim", "flicker")
+SEEN = ("features", "signer", "rendering")
+CHANCE = {"signer": 1 / len(SIGNERS), "rendering": 1 / len(RENDERINGS)}
 
 
 @dataclass(frozen=True)
 class Clipping:
     """Consecutive true frames (T, 3, S, S) in [0, 1], their maps (T, C, S, S) uint8, hand points
-    (T, 2, 21, 2) in pixels, and who is seen; mesh (T, 3, S, S): the mesh look of the same."""
+    (T, 2, 21, 2) in pixels, and who is seen; mesh (T, 3, S, S): the mesh look of the same; other: one frame
+    of another moment."""
 
     appearance: Appearance
     truth: Tensor
     maps: Tensor
     hands: Tensor
     mesh: Tensor
+    other: Motion
 
 
 def clippings(motions: Motions, size: int, count: int, length: int) -> Iterator[Clipping]:
@@ -62,6 +73,7 @@ def clippings(motions: Motions, size: int, count: int, length: int) -> Iterator[
             torch.from_numpy(np.stack([maps for _, maps in pairs])),
             points.reshape(len(points), 2, 21, 2),
             _stacked(list(mesh)),
+            motions.piece((other := spans[(k + 1) % len(spans)][0] + 20), other + 1),
         )
 
 
@@ -75,16 +87,50 @@ def measure(
     size: int = 256,
     count: int = 10,
     length: int = 8,
+    net: FeatureNet | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Every row's figures, means over the clippings' frames; `flicker` is relative to the truth's own."""
+    """Every row's figures, means over the clippings' frames; `flicker` is relative to the truth's own. SEEN
+    is there with a `net` only."""
     found: dict[str, list[dict[str, float]]] = {}
     for clip in clippings(motions, size, count, length):
+        look_at = None if net is None else _Looker(net, clip, size)
         for row, frames in rows_of(model, clip, size).items():
-            found.setdefault(row, []).append(_figures(frames, clip))
+            figures = _figures(frames, clip) | (look_at(frames) if look_at else {})
+            found.setdefault(row, []).append(figures)
     return {
-        row: {name: float(np.mean([one[name] for one in values])) for name in FIGURES}
+        row: {name: float(np.mean([one[name] for one in values])) for name in values[0]}
         for row, values in found.items()
     }
+
+
+class _Looker:
+    """What a network sees in the rows of one clipping."""
+
+    def __init__(self, net: FeatureNet, clip: Clipping, size: int) -> None:
+        self.net, self.clip, self.share = net, clip, coverage(clip.maps)
+        one = clip.appearance
+        self.signers = [self._figure(replace(one, signer=card), size) for card in SIGNERS.values()]
+        self.renderings = [self._figure(replace(one, rendering=name), size) for name in RENDERINGS]
+
+    def _figure(self, appearance: Appearance, size: int) -> Tensor:
+        """(3, S, S): the other moment, over grey."""
+        picture, maps = next(Studio(Body.load(), appearance, size).frames(self.clip.other))
+        return over_grey(_stacked([picture]), coverage(torch.from_numpy(maps)[None]))[0]
+
+    def __call__(self, frames: Tensor) -> dict[str, float]:
+        shown, one = over_grey(frames, self.share), self.clip.appearance
+        signer = nearest(self.net, shown, torch.stack(self.signers))
+        rendering = nearest(self.net, shown, torch.stack(self.renderings))
+        return {
+            "features": float(distance(self.net, frames, self.clip.truth).mean()),
+            "signer": float((signer == list(SIGNERS).index(one.signer.id)).float().mean()),
+            "rendering": float((rendering == list(RENDERINGS).index(one.rendering)).float().mean()),
+        }
+
+
+def over_grey(pictures: Tensor, share: Tensor) -> Tensor:
+    """Pictures (B, 3, S, S) with what share (B, 1, S, S) does not cover made grey."""
+    return pictures * share + GREY * (1 - share)
 
 
 @torch.inference_mode()
@@ -112,6 +158,7 @@ def rows_of(model: Pose2Vid, clip: Clipping, size: int) -> dict[str, Tensor]:
     latents = model.autoencoder.encode(figures)
     decoded = _stacked([renderer.picture(t, z[None]) for z, t in zip(latents, told)])
     return {
+        "ground truth": clip.truth,
         "autoencoder": decoded,
         "mesh look": clip.mesh,
         "ControlNet off": drawn(1, steered=False),

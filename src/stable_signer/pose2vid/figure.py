@@ -123,6 +123,8 @@ def _clothes(tights: Part, landmarks: dict[str, np.ndarray], arm: np.ndarray, ca
     field = np.minimum(clothed(cloth.position, on_arm, landmarks, card), covered)
     loose = 0.011 + 0.002 * np.clip(on_arm, 0, 1)
     loose = loose + 0.009 * np.clip((hips + 0.16 - cloth.position[:, 2]) / 0.16, 0, 1) * (on_arm < 0.5)
+    # the neckline lies on the skin: a gap would show the dark inside of the collar
+    loose = loose * np.where(on_arm > 0.5, 1.0, 0.3 + 0.7 * np.clip(field / 0.05, 0, 1))
     # folds die out at the seams, where the band lies close
     loose = loose + _folds(cloth.position, on_arm, landmarks) * np.clip(field / 0.06, 0, 1)
     cloth.position = cloth.position + loose[:, None] * vertex_normals(cloth.position, cloth.triangles)

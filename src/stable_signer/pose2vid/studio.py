@@ -260,12 +260,16 @@ def drawing(picture: np.ndarray, lines: np.ndarray, covered: np.ndarray) -> np.n
     return np.clip(page + (np.array([38, 36, 44], np.float32) - page) * ink, 0, 255).astype(np.uint8)
 
 
+SHOULDERS = 20  # the group of the right upper arm; the left one's is the next
+
+
 def _groups() -> np.ndarray:
     """(len(PARTS),) from 1 on: which parts grow out of one another."""
     names = {"trunk": 1, "head": 1, "neck": 1, "clothes": 2, "sleeve": 2, "hair": 3, "eye": 4, "teeth": 5,
              "tongue": 6}  # fmt: skip
     fingers = [name for name in PARTS if name.startswith("finger")]
     names |= {name: 10 + k for k, name in enumerate(fingers)}
+    names |= {"upperarm.R": SHOULDERS, "upperarm.L": SHOULDERS + 1}
     arms = {"R": 7, "L": 8}
     return np.array([names[n] if n in names else arms[n[-1]] for n in PARTS])
 
@@ -300,7 +304,10 @@ def _outline_into(triangle, inverse, group, reach, lines):  # type: ignore[no-un
                 there = group[g] if g >= 0 else 0
                 gap = (1 / inverse[y, x] if g >= 0 else 100.0) - depth
                 low, high = min(here, there), max(here, there)
-                own = high >= 10 and low == (7 if high < 15 else 8)
+                if high >= SHOULDERS:  # an upper arm grows out of the trunk, and its forearm out of it
+                    own = low == 1 or low == high - SHOULDERS + 7
+                else:
+                    own = high >= 10 and low == (7 if high < 15 else 8)
                 if (here != there and not own) or abs(gap) > 0.015:
                     edge[row, column] = 1
     for row in range(height // 2):

@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from importlib import resources
@@ -22,6 +22,7 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import FastAPI, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Route
@@ -71,6 +72,11 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 GET_REFUSALS: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (401, 422)}
+PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {}}},
+    401: REFUSALS[401],
+    404: {**_REFUSED, "description": "There is no such card."},
+}
 
 
 def create_app(
@@ -187,6 +193,16 @@ def create_app(
         """Backgrounds and lights; the first is the default."""
         return {"items": [asdict(style) for style in STYLES.values()]}
 
+    @app.get("/v1/signers/{name}/thumbnail.png", responses=PICTURES, response_class=Response)
+    async def signer_thumbnail(name: str) -> Response:
+        """A signer as a picture, 256 pixels a side."""
+        return await _thumbnail("signers", name, SIGNERS)
+
+    @app.get("/v1/styles/{name}/thumbnail.png", responses=PICTURES, response_class=Response)
+    async def style_thumbnail(name: str) -> Response:
+        """A background and its light as a picture, 256 pixels a side."""
+        return await _thumbnail("styles", name, STYLES)
+
     @app.get("/v1/languages", responses=GET_REFUSALS, response_model=schemas.Languages)
     async def languages() -> Any:
         """Sign languages and what works in each."""
@@ -243,6 +259,17 @@ def create_app(
     for path, (name, media_type) in PAGE.items():
         app.router.routes.append(Route(path, _page_file(name, media_type), include_in_schema=False))
     return app
+
+
+async def _thumbnail(kind: str, name: str, known: Container[str]) -> Response:
+    if name not in known:  # a name is looked up, it is never a path
+        return problem(404, f"there is no such thumbnail: see /v1/{kind} for what there is")
+    from stable_signer.pose2vid.thumbnails import (
+        thumbnail_png,  # loads what draws: not before it is asked for
+    )
+
+    picture = await run_in_threadpool(thumbnail_png, kind, name)
+    return Response(picture, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
 def order_of(request: schemas.SigningRequest, settings: Settings) -> Order:

@@ -112,10 +112,26 @@ async function fill() {
       const told = [card && `Signer: ${card.description}.`, works && `${works.name}: ${works.works}.`];
       $("signer-about").textContent = told.filter(Boolean).join(" ");
     };
+    const face = async (id) => {
+      const image = $(`${id}-face`);
+      const name = $(id).value;
+      try {
+        const blob = await (await call(`/v1/${id}s/${encodeURIComponent(name)}/thumbnail.png`)).blob();
+        if ($(id).value !== name) return;
+        if (image.src) URL.revokeObjectURL(image.src);
+        image.src = URL.createObjectURL(blob);
+        image.hidden = false;
+      } catch {
+        image.hidden = true; // a picture that fails to come is no reason to stop
+      }
+    };
+    for (const id of ["signer", "style"]) $(id).addEventListener("change", () => face(id));
     $("signer").addEventListener("change", about);
     $("language").addEventListener("change", about);
     readLink();
     about();
+    face("signer");
+    face("style");
     count();
     $("speed").dispatchEvent(new Event("input"));
   } catch (error) {
