@@ -67,13 +67,15 @@ def clippings(motions: Motions, size: int, count: int, length: int) -> Iterator[
         posed = studio.renderer.figure.skin.pose_motion(motion)
         points = torch.from_numpy(studio.control.keypoints(posed, studio.renderer.camera))[:, :42]
         mesh = MeshRenderer(body, appearance.signer, appearance.style, size).frames(motion)
+        far = spans[(k + 1) % len(spans)]
+        other = min(far[0] + 20, far[1] - 1)
         yield Clipping(
             appearance,
             _stacked([picture for picture, _ in pairs]),
             torch.from_numpy(np.stack([maps for _, maps in pairs])),
             points.reshape(len(points), 2, 21, 2),
             _stacked(list(mesh)),
-            motions.piece((other := spans[(k + 1) % len(spans)][0] + 20), other + 1),
+            motions.piece(other, other + 1),
         )
 
 
