@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stable_signer.body import fit
+from stable_signer.body.rotation import calmed, exp, six_to_quaternion, turn_between
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import lexicon as lx
@@ -22,7 +23,8 @@ def entry(name: str, frames: int, two_handed: bool, seed: int) -> Entry:
     rng = np.random.default_rng(seed)
     limb = fit.default_fitter().limb
     low, high = limb.low.numpy(), limb.high.numpy()
-    dofs = low + rng.uniform(0.1, 0.9, (frames, 2, fit.DOFS)) * (high - low)
+    share = rng.uniform(0.1, 0.85, (1, 2, fit.DOFS)) + rng.uniform(0, 0.04, (frames, 2, fit.DOFS))
+    dofs = low + share * (high - low)  # a pose that trembles: recordings that leap are calmed
     face = np.zeros((frames, 52))
     face[:, Body.load().face_index["jawOpen"]] = 0.4
     return Entry(name, dofs, rng.uniform(-0.3, 0.3, (frames, 3)), face, two_handed, False, 0.1, 1.0)
@@ -58,6 +60,23 @@ def test_every_sign_that_ships_decodes_to_sound_motion(lexicon: Lexicon) -> None
         columns = proto.motion.rotations.reshape(len(proto.motion), -1, 2, 3)
         np.testing.assert_allclose(np.linalg.norm(columns, axis=-1), 1, atol=1e-4)
         assert (proto.motion.face >= 0).all() and (proto.motion.face <= 1).all()
+
+
+def test_no_recording_leaps_from_frame_to_frame(lexicon: Lexicon) -> None:
+    for gloss in ("ARENA", "BILLBOARD", "DEFEND", "NOTICE", "BEEF"):  # over 60 degrees a frame as tracked
+        q = six_to_quaternion(lexicon.prototype(gloss).motion.rotations.astype(np.float64))
+        assert np.degrees(turn_between(q[:-1], q[1:])).max() < 60
+
+
+def test_what_does_not_leap_stays_bit_by_bit() -> None:
+    turns = np.zeros((9, 2, 3))
+    turns[:, 0, 0] = np.radians([0, 10, 20, 100, 110, 120, 130, 140, 150])
+    turns[:, 1, 1] = np.radians(np.arange(9) * 5)
+    q = exp(turns)
+    calm = calmed(q, np.radians(45))
+    assert (calm[:, 1] == q[:, 1]).all() and (calm[[0, -1]] == q[[0, -1]]).all()
+    assert np.degrees(turn_between(calm[:-1], calm[1:])).max() < 50
+    assert (calmed(calm[:, 1:], np.radians(45)) == q[:, 1:]).all()
 
 
 def test_signs_are_where_signers_make_them(lexicon: Lexicon) -> None:
