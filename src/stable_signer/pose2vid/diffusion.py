@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
@@ -48,7 +48,7 @@ def fast(model: Pose2Vid) -> Pose2Vid:
     model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if has_bf16():
         for part in (model.autoencoder.decoder, model.upsampler):
-            part.to(torch.bfloat16)
+            nn.Module.to(part, torch.bfloat16)  # diffusers' own warns of layers that we do not have
     return model
 
 
