@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -249,6 +250,8 @@ def test_a_latent_serves_as_many_frames_as_asked_and_only_cells_with_the_figure_
         held = renderer.held(frame, held)
         latents.append(held.latent)
     assert latents[0] is latents[1] and latents[2] is latents[3] and latents[0] is not latents[2]
+    narrow = dataclasses.replace(held, cells=(0, 32, 12, 16), served=1)
+    assert renderer.held(told[0], narrow).latent is not narrow.latent  # the figure has moved out of it
     top, bottom, left, right = told[0].cells
     assert 0 <= top < bottom <= CELLS and 0 < left < right < CELLS and not left % BLOCK
     assert not latents[0][..., :left].any() and not latents[0][..., right:].any()

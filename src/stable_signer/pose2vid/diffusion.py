@@ -90,10 +90,17 @@ def _blocks(seen: np.ndarray) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Held:
-    """A latent (1, L, 32, 32), 0 where nothing was drawn, and how many frames it serves by now."""
+    """A latent (1, L, 32, 32), 0 outside the cells in which it was drawn, and how many frames it serves by
+    now."""
 
     latent: Tensor
+    cells: tuple[int, int, int, int]
     served: int
+
+    def covers(self, cells: tuple[int, int, int, int]) -> bool:
+        """Whether all these cells (top, bottom, left, right) were drawn."""
+        top, bottom, left, right = self.cells
+        return top <= cells[0] and cells[1] <= bottom and left <= cells[2] and cells[3] <= right
 
 
 class DiffusionRenderer:
@@ -152,10 +159,11 @@ class DiffusionRenderer:
         return ahead(decoding())
 
     def held(self, told: Told, before: Held | None) -> Held:
-        """The latent that serves a frame: the one of the frame before, or a new one."""
-        if before is None or before.served >= self.hold:
-            return Held(self.latent(told, before), 1)
-        return Held(before.latent, before.served + 1)
+        """The latent that serves a frame: the one of the frame before, or a new one, also where the figure
+        has moved out of the cells that were drawn."""
+        if before is None or before.served >= self.hold or not before.covers(told.cells):
+            return Held(self.latent(told, before), told.cells, 1)
+        return Held(before.latent, before.cells, before.served + 1)
 
     @torch.inference_mode()
     def latent(self, told: Told, held: Held | None) -> Tensor:
