@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from stable_signer.end_to_end.rivals import DRIVER, VERSION, SpokenToSigned, exp
 HERE = Path(__file__).parent
 ENERGY = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 OURS = """
-import sys, time
+import sys
 from pathlib import Path
 from stable_signer import StableSigner
 folder, kind, size, look = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -112,15 +112,15 @@ def compare(rival: SpokenToSigned, options: argparse.Namespace, folder: Path) ->
             json.dumps({"text": t, "lexicon": str(lexicon), "out": str(folder / f"r{k}.pose")}) + "\n"
             for k, t in enumerate(texts)
         )
-        runs: dict[str, Callable[[], Cost]] = {
-            "ours, poses": lambda: cost([*ours, "pose", "0", "none"], plain),  # noqa: B023 - called at once
-            "rival, poses": lambda: cost([rival.python, "-W", "ignore", DRIVER, "pose"], told),  # noqa: B023
-            "ours, videos": lambda: cost([*ours, "video", str(options.size), options.look], plain),  # noqa: B023
+        runs: dict[str, tuple[list[str | Path], str]] = {
+            "ours, poses": ([*ours, "pose", "0", "none"], plain),
+            "rival, poses": ([rival.python, "-W", "ignore", DRIVER, "pose"], told),
+            "ours, videos": ([*ours, "video", str(options.size), options.look], plain),
         }
         found: dict[str, list[Cost]] = {name: [] for name in runs}
         for _ in range(options.rounds):
             for name, run in runs.items():
-                found[name].append(run())
+                found[name].append(cost(*run))
         rows.append({"sentences": count, **{name: asdict(middle(costs)) for name, costs in found.items()}})
     return rows
 

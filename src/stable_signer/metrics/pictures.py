@@ -23,7 +23,7 @@ from torch import Tensor
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.metrics.features import FeatureNet, distance, nearest
-from stable_signer.pose2vid.autoencoder import GREY, coverage
+from stable_signer.pose2vid.autoencoder import GREY, coverage, over_grey
 from stable_signer.pose2vid.diffusion import HOLD, DiffusionRenderer, Told
 from stable_signer.pose2vid.frames import Motions
 from stable_signer.pose2vid.likeness import flicker, hand_ssim, psnr, ssim
@@ -128,11 +128,6 @@ class _Looker:
             "signer": float((signer == list(SIGNERS).index(one.signer.id)).float().mean()),
             "rendering": float((rendering == list(RENDERINGS).index(one.rendering)).float().mean()),
         }
-
-
-def over_grey(pictures: Tensor, share: Tensor) -> Tensor:
-    """Pictures (B, 3, S, S) with what share (B, 1, S, S) does not cover made grey."""
-    return pictures * share + GREY * (1 - share)
 
 
 @torch.inference_mode()

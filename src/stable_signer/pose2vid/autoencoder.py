@@ -35,6 +35,11 @@ def coverage(maps: Tensor) -> Tensor:
     return maps[:, COVERAGE : COVERAGE + 1].float() / 255
 
 
+def over_grey(pictures: Tensor, share: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) with what share (B, 1, H, W) does not cover made grey."""
+    return pictures * share + GREY * (1 - share)
+
+
 def halved(maps: Tensor) -> Tensor:
     """Maps of half the side, (B, C, H, W) uint8 -> (B, C, H/2, W/2): means weighted by coverage."""
     share = maps[:, COVERAGE : COVERAGE + 1].float()
@@ -46,7 +51,8 @@ def halved(maps: Tensor) -> Tensor:
 
 
 def unshuffled(x: Tensor, factor: int) -> Tensor:
-    """`F.pixel_unshuffle`, the result laid out channels last, as convolutions on a CPU want it."""
+    """`F.pixel_unshuffle`, the result laid out channels last, as convolutions on a CPU want it. Quicker for a
+    factor of 4, slower for 2."""
     b, c, h, w = x.shape
     cells = x.reshape(b, c, h // factor, factor, w // factor, factor).permute(0, 2, 4, 1, 3, 5)
     return cells.reshape(b, h // factor, w // factor, c * factor**2).permute(0, 3, 1, 2)

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -163,31 +162,26 @@ def controlled(
     renderer: MeshRenderer, figure: ControlFigure, motion: Motion
 ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]]:
     """Each frame of a motion: its vertices (N, 3), its `MeshRenderer.samples`, its maps (C, H, W) uint8."""
-    camera = renderer.camera
-    for vertices, spots in _posed(renderer, figure, motion):
-        samples = renderer.samples(camera.project(vertices).numpy())
-        bare = vertices.numpy()
-        yield bare, samples, frame_maps(figure, camera, bare, *samples, spots)
+    for vertices, spots in posed_frames(renderer, figure, motion):
+        yield controls(renderer, figure, vertices, spots)
 
 
-def mapped(renderer: MeshRenderer, figure: ControlFigure, motion: Motion) -> Iterator[partial[np.ndarray]]:
-    """For each frame of a motion a call that makes its maps (C, H, W) uint8, in any thread."""
-
-    def maps(vertices: Tensor, spots: np.ndarray) -> np.ndarray:
-        samples = renderer.samples(renderer.camera.project(vertices).numpy())
-        return frame_maps(figure, renderer.camera, vertices.numpy(), *samples, spots)
-
-    for vertices, spots in _posed(renderer, figure, motion):
-        yield partial(maps, vertices, spots)
-
-
-def _posed(
+def posed_frames(
     renderer: MeshRenderer, figure: ControlFigure, motion: Motion
 ) -> Iterator[tuple[Tensor, np.ndarray]]:
-    """Each frame's vertices (N, 3) and keypoints (42 + K, 2) in pixels."""
+    """Each frame's vertices (N, 3) and keypoints (42 + K, 2) in pixels: what `controls` takes."""
     for start in range(0, len(motion), CHUNK):
         posed = renderer.figure.skin.pose_motion(motion[start : start + CHUNK])
         yield from zip(posed.vertices, figure.keypoints(posed, renderer.camera))
+
+
+def controls(
+    renderer: MeshRenderer, figure: ControlFigure, vertices: Tensor, spots: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """What `controlled` yields of one of the `posed_frames`; may be called in any thread."""
+    samples = renderer.samples(renderer.camera.project(vertices).numpy())
+    bare = vertices.numpy()
+    return bare, samples, frame_maps(figure, renderer.camera, bare, *samples, spots)
 
 
 def frame_maps(

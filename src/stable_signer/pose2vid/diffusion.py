@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib import resources
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.pose2vid.autoencoder import FACTOR, unit_maps
-from stable_signer.pose2vid.control import COVERAGE, ControlFigure, halve_into, mapped
+from stable_signer.pose2vid.control import COVERAGE, ControlFigure, controls, halve_into, posed_frames
 from stable_signer.pose2vid.framing import NETWORK_SIZES, check_network_size
 from stable_signer.pose2vid.mesh import ahead
 from stable_signer.pose2vid.sampler import Pose2Vid
@@ -145,18 +144,24 @@ class DiffusionRenderer:
 
         Maps are made, and latents decoded, in threads of their own.
         """
-        maps = chain.from_iterable(mapped(self.studio, self.control, piece) for piece in pieces)
 
-        def told(make: Callable[[], np.ndarray]) -> Told:
-            return Told.of(make())
+        def mapping() -> Iterator[Callable[[], Told]]:
+            for piece in pieces:
+                for posed in posed_frames(self.studio, self.control, piece):
+                    yield partial(self.told, *posed)
 
         def decoding() -> Iterator[Callable[[], np.ndarray]]:
             held: Held | None = None
-            for frame in ahead(partial(told, make) for make in maps):
+            for frame in ahead(mapping()):
                 held = self.held(frame, held)
                 yield partial(self.picture, frame, held.latent)
 
         return ahead(decoding())
+
+    def told(self, vertices: Tensor, spots: np.ndarray) -> Told:
+        """What the networks are told of one of the `posed_frames`."""
+        _, _, maps = controls(self.studio, self.control, vertices, spots)
+        return Told.of(maps)
 
     def held(self, told: Told, before: Held | None) -> Held:
         """The latent that serves a frame: the one of the frame before, or a new one, also where the figure
@@ -186,10 +191,10 @@ class DiffusionRenderer:
         if told.nobody:
             return picture
         small = unit_maps(told.small[_area(told.cells, FACTOR)])
-        figure = self.model.autoencoder.decode(latent[_area(told.cells, 1)], small).clamp(0, 1)
+        figure = self.model.autoencoder.decode(latent[_area(told.cells, 1)], small)
         area = _area(told.cells, FACTOR * self.size // NETWORK_SIZES[0])
         if self.size != NETWORK_SIZES[0]:
-            figure = self.model.upsampler(figure, unit_maps(told.maps[area]))
+            figure = self.model.upsampler(figure.clamp(0, 1), unit_maps(told.maps[area]))
         lay_over(figure[0].numpy(), told.maps[area][0, COVERAGE].numpy(), picture[area[2:]])
         return picture
 

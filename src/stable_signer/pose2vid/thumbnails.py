@@ -43,14 +43,19 @@ def thumbnail(signer: str, style: str, size: int = SIZE) -> np.ndarray:
 
 def signer_thumbnails(size: int = SIZE) -> dict[str, np.ndarray]:
     """Every signer in the first style, by id."""
-    first = next(iter(STYLES))
-    return {name: thumbnail(name, first, size) for name in SIGNERS}
+    return {name: _card("signers", name, size) for name in SIGNERS}
 
 
 def style_thumbnails(size: int = SIZE) -> dict[str, np.ndarray]:
     """Every style with the first signer, by id."""
-    first = next(iter(SIGNERS))
-    return {name: thumbnail(first, name, size) for name in STYLES}
+    return {name: _card("styles", name, size) for name in STYLES}
+
+
+def _card(kind: str, name: str, size: int) -> np.ndarray:
+    """A signer in the first style, or a style with the first signer."""
+    if kind == "signers":
+        return thumbnail(name, next(iter(STYLES)), size)
+    return thumbnail(next(iter(SIGNERS)), name, size)
 
 
 def contact_sheet(pictures: dict[str, np.ndarray]) -> np.ndarray:
@@ -81,8 +86,7 @@ def thumbnail_png(kind: str, name: str) -> bytes:
 
 @lru_cache(maxsize=len(SIGNERS) + len(STYLES))
 def _kept(kind: str, name: str) -> bytes:
-    signer, style = (name, next(iter(STYLES))) if kind == "signers" else (next(iter(SIGNERS)), name)
-    return png(thumbnail(signer, style))
+    return png(_card(kind, name, SIZE))
 
 
 _one_at_a_time = Lock()

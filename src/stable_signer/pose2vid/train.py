@@ -33,11 +33,11 @@ from torch.nn import functional as F
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.autoencoder import (
     FACTOR,
-    GREY,
     Autoencoder,
     Upsampler,
     coverage,
     halved,
+    over_grey,
     unit_maps,
 )
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
@@ -191,7 +191,7 @@ def _places(maps: Tensor, square: int, generator: torch.Generator) -> list[tuple
 def picture_loss(found: Tensor, truth: Tensor, maps: Tensor) -> Tensor:
     """L1 and 1 - SSIM of figures laid over grey by their coverage; hands and face weigh more."""
     share = coverage(maps)
-    found = found.float() * share + GREY * (1 - share)
+    found = over_grey(found.float(), share)
     hands = F.max_pool2d(maps[:, RIGHT_HAND:FACE].amax(1, keepdim=True).float() / 255, 9, 1, 4)
     face = F.max_pool2d(maps[:, FACE:].float() / 255, 5, 1, 2)
     weight = 0.1 + share + HAND_WEIGHT * hands + FACE_WEIGHT * face

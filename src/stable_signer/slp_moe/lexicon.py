@@ -174,6 +174,8 @@ def calm(motion: Motion) -> Motion:
     q = rotation.six_to_quaternion(motion.rotations.astype(np.float64))
     quiet = rotation.calmed(q, np.radians(LEAP) * FPS / motion.fps)
     moved = (quiet != q).any(-1)  # (T, J)
+    if not moved.any():
+        return motion
     six = np.where(moved[..., None], rotation.quaternion_to_six(quiet), motion.rotations)
     return replace(motion, rotations=six.astype(np.float32))
 
