@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,10 @@ import typer
 from stable_signer.errors import StableSignerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from stable_signer.lexicons import OwnLexicon
+    from stable_signer.body.motion import Motion
+    from stable_signer.lexicons import OwnLexicon, OwnSign
     from stable_signer.pipeline import StableSigner
     from stable_signer.slul.glosses import Glossary
 
@@ -312,14 +314,18 @@ LicenceOption = Annotated[str, typer.Option(help="Licence of the takes, for whom
 
 @lexicon_app.command(name="add")
 def lexicon_add(
-    take: Annotated[
-        str,
-        typer.Argument(
-            metavar="CLIP.mp4|FILE.pose", help="One sign: filmed, or as MediaPipe Holistic saw it."
-        ),
-    ],
     gloss: Annotated[str, typer.Option(help="Its name, such as THANK-YOU.")],
     folder: FolderOption,
+    take: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CLIP.mp4|FILE.pose]", help="One sign: filmed, or as MediaPipe Holistic saw it."
+        ),
+    ] = None,
+    hamnosys: Annotated[
+        str | None,
+        typer.Option(help="Instead of a take: the sign in HamNoSys 4, characters or names."),
+    ] = None,
     words: Annotated[str, typer.Option(help="Words that mean it, separated by commas.")] = "",
     language: LanguageOfOption = "ase",
     name: NameOption = "",
@@ -329,15 +335,20 @@ def lexicon_add(
         bool, typer.Option("--yes", help="Write over a sign of that name without asking.")
     ] = False,
 ) -> None:
-    """Fit the body to a take of one sign, show it, and keep it."""
+    """Fit the body to a take of one sign, or build it from HamNoSys; show it, and keep it."""
     from stable_signer import lexicons, pipeline
+
+    if (take is None) == (hamnosys is None):
+        raise StableSignerError("give either a take (a video or a .pose file) or --hamnosys with a notation")
 
     meanings = tuple(dict.fromkeys(w.strip().lower() for w in words.split(",") if w.strip()))
     is_new = not (Path(folder) / "lexicon.json").exists()
     own = None if is_new else _own_lexicon(folder, language, name, licence)  # of another language: told first
-    sign, motion = lexicons.sign_from_take(
-        take, gloss, meanings or (gloss.lower().replace("-", " "),), licence=licence
-    )
+    meanings = meanings or (gloss.lower().replace("-", " "),)
+    if take is not None:
+        sign, motion = lexicons.sign_from_take(take, gloss, meanings, licence=licence)
+    else:
+        sign, motion = lexicons.sign_from_notation(hamnosys or "", gloss, meanings, licence=licence)
     if preview:
         from stable_signer.media.files import Outputs
 
@@ -349,12 +360,15 @@ def lexicon_add(
             made_by = pipeline.provenance_of(None, look_of, None)
             pipeline.write_frames(part, engine.render(motion, size=256), motion.fps, made_by)
         typer.echo(f"wrote {preview}: look at it", err=True)
-    quality = "only roughly tracked" if sign.approximate else "well tracked"
-    typer.echo(
-        f"{sign.gloss}: {motion.duration:.2f} s, {'two hands' if sign.two_handed else 'one hand'}, {quality} "
-        f"(error {sign.error:.2f} palms, hands found in {sign.tracked:.0%} of the frames)",
-        err=True,
-    )
+    if take is None:
+        quality = f"approximate: {sign.note}"
+    else:
+        quality = (
+            f"{'only roughly' if sign.approximate else 'well'} tracked (error {sign.error:.2f} palms, hands "
+            f"found in {sign.tracked:.0%} of the frames)"
+        )
+    hands = "two hands" if sign.two_handed else "one hand"
+    typer.echo(f"{sign.gloss}: {motion.duration:.2f} s, {hands}, {quality}", err=True)
     own = own or _own_lexicon(folder, language, name, licence)  # a take that fails leaves no folder
     if sign.gloss in own.signs and not yes:
         if not sys.stdin.isatty():
@@ -365,33 +379,55 @@ def lexicon_add(
 
 @lexicon_app.command(name="import")
 def lexicon_import(
-    index: Annotated[str, typer.Argument(metavar="index.csv", help="A lexicon in spoken-to-signed's form.")],
+    index: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="An index.csv of spoken-to-signed's, a .csv with gloss, words and hamnosys, or a .sigml.",
+        ),
+    ],
     folder: FolderOption,
     language: LanguageOfOption = "ase",
     name: NameOption = "",
     licence: LicenceOption = "",
     yes: Annotated[bool, typer.Option("--yes", help="Write over signs that are there.")] = False,
 ) -> None:
-    """Fit and keep every sign of an index.csv; what cannot be used is listed."""
-    from stable_signer import lexicons
-
-    takes = list(lexicons.read_index(index, language))
-    if not takes:
+    """Fit every sign of an index.csv, or build those of a list of HamNoSys; what can't be used is listed."""
+    makes = list(_makers(index, language, licence))
+    if not makes:
         raise StableSignerError(
             f"{index} has no sign in the language {language!r}: see its signed_language column"
+            if index.endswith(".csv")
+            else f"{index} has no sign: give hns_sign elements"
         )
     own = _own_lexicon(folder, language, name, licence)
     added = 0
-    for path, gloss, words in takes:
+    for gloss, make in makes:
         try:
-            sign, motion = lexicons.sign_from_take(path, gloss, words, licence=licence)
+            sign, motion = make()
             own.add(sign, motion, overwrite=yes)
             added += 1
+            if sign.note:
+                typer.echo(f"{gloss}: {sign.note}", err=True)
         except StableSignerError as error:
             typer.echo(f"left out {gloss}: {error}", err=True)
-    typer.echo(f"{added} of {len(takes)} signs added", err=True)
+    typer.echo(f"{added} of {len(makes)} signs added", err=True)
     if not added:
         raise StableSignerError("no sign could be used: see the reasons above")
+
+
+def _makers(
+    index: str, language: str, licence: str
+) -> Iterator[tuple[str, Callable[[], tuple[OwnSign, Motion]]]]:
+    """The gloss of each sign of a list, and how to make it."""
+    from stable_signer import lexicons
+
+    if lexicons.lists_notations(index):
+        for text, gloss, words in lexicons.read_notations(index):
+            yield gloss, partial(lexicons.sign_from_notation, text, gloss, words, licence=licence)
+        return
+    for path, gloss, words in lexicons.read_index(index, language):
+        yield gloss, partial(lexicons.sign_from_take, path, gloss, words, licence=licence)
 
 
 @lexicon_app.command(name="export")

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -27,7 +28,10 @@ from stable_signer.media.files import Outputs, check_ending, read_bytes
 from stable_signer.media.landmarks import CLIPS, clip_landmarks
 from stable_signer.pipeline import StableSigner, shipped_stages
 from stable_signer.pose2vid.signers import SIGNERS
-from stable_signer.slp_moe.lexicon import Lexicon, Prototype
+from stable_signer.slp_moe import priors
+from stable_signer.slp_moe.clearance import keep_clear, keep_in_view
+from stable_signer.slp_moe.hamnosys_sign import sign_from_hamnosys
+from stable_signer.slp_moe.lexicon import Lexicon, Prototype, calm
 from stable_signer.slp_moe.limbs import LIMBS, rest_quaternions
 from stable_signer.slul.edit import sign_of, spelled
 from stable_signer.slul.glosses import Entry, Glossary
@@ -251,6 +255,26 @@ def sign_from_pose(
     return _short(path, sign, motion)
 
 
+def sign_from_notation(
+    text: str, gloss: str, words: tuple[str, ...] = (), **more: Any
+) -> tuple[OwnSign, Motion]:
+    """The sign that a HamNoSys 4 notation describes; always approximate, what was simplified is in its note.
+
+    Nobody was filmed: form and timing are rules' (`slp_moe.hamnosys_sign`); hands are kept out of the body and
+    of each other. Raises StableSignerError for a
+    notation that cannot be read.
+    """
+    name = check_gloss(gloss)
+    reading = sign_from_hamnosys(name, text)
+    built = priors.realise(reading.sign, "notation")
+    left_out = ", ".join(reading.simplified)
+    note = "from HamNoSys" + (f", without {left_out}" if left_out else "")
+    sign = OwnSign(name, words, built.left, approximate=True, note=note, **more)
+    face, root = (np.zeros((len(built.rotations), n), np.float32) for n in (52, 3))
+    calmed = calm(Motion(built.rotations, face, root, FPS))
+    return sign, Motion.of_quaternions(keep_clear(keep_in_view(calmed.quaternions)), face)
+
+
 def _short(path: str | Path, sign: OwnSign, motion: Motion) -> tuple[OwnSign, Motion]:
     if motion.duration > LONGEST:
         raise StableSignerError(f"the sign in {path} lasts {motion.duration:.0f} s: cut it to one sign")
@@ -333,6 +357,58 @@ def read_index(path: str | Path, language: str) -> Iterator[tuple[Path, str, tup
     except (UnicodeDecodeError, csv.Error) as error:
         raise StableSignerError(f"{place} cannot be read ({error}): save it as UTF-8") from error
     yield from ((file, gloss, tuple(words)) for (file, gloss), words in signs.items())
+
+
+def lists_notations(path: str | Path) -> bool:
+    """Whether a list of signs is of HamNoSys notations: a `.sigml`, or a `.csv` with a column hamnosys."""
+    if check_ending(path, (".csv", ".sigml")) == ".sigml":
+        return True
+    head = read_bytes(Path(path), "the list of signs").split(b"\n", 1)[0].decode("utf-8-sig", "replace")
+    return "hamnosys" in [name.strip().strip('"') for name in head.split(",")]
+
+
+def read_notations(path: str | Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(HamNoSys, gloss, words) for each sign of a list of notations.
+
+    path: a `.csv` with the columns gloss, words and hamnosys (several words parted by `|` or `;`), or a
+    `.sigml` whose `hns_sign` elements carry a gloss and `hamnosys_manual` symbols; of these the words are the
+    gloss. Raises StableSignerError, naming the line or the sign, for a file that cannot be read.
+    """
+    place = Path(path)
+    raw = read_bytes(place, "the notations")
+    if check_ending(place, (".csv", ".sigml")) == ".sigml":
+        yield from _sigml(raw, place)
+        return
+    try:
+        reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig")))
+        missing = {"gloss", "words", "hamnosys"} - set(reader.fieldnames or ())
+        if missing:
+            raise StableSignerError(f"{place} lacks the columns {', '.join(sorted(missing))}")
+        for row in reader:
+            words = tuple(w.strip().lower() for w in re.split(r"[|;]", row["words"] or "") if w.strip())
+            name = (row["gloss"] or "").strip() or (words[0] if words else "")
+            gloss = _gloss_of(name, place, reader.line_num)
+            yield row["hamnosys"] or "", gloss, tuple(dict.fromkeys(words)) or (_as_word(gloss),)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StableSignerError(f"{place} cannot be read ({error}): save it as UTF-8") from error
+
+
+def _sigml(raw: bytes, place: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
+        raise StableSignerError(f"{place} declares a document type, which is not read: take it out")
+    try:
+        root = ElementTree.fromstring(raw)
+    except ElementTree.ParseError as error:
+        raise StableSignerError(f"{place} is no SiGML ({error}): give an XML of hns_sign elements") from error
+    for number, sign in enumerate(root.iter("hns_sign"), 1):
+        gloss = _gloss_of(sign.get("gloss", ""), place, number)
+        manual = sign.find("hamnosys_manual")
+        text = ",".join(str(symbol.tag) for symbol in manual) if manual is not None else ""
+        yield text, gloss, (_as_word(gloss),)
+
+
+def _as_word(gloss: str) -> str:
+    return gloss.lower().replace("-", " ")
 
 
 def _gloss_of(name: str, place: Path, line: int) -> str:

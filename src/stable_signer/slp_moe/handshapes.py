@@ -234,7 +234,41 @@ def table() -> dict[str, np.ndarray]:
 
 
 def shape_angles(name: str) -> np.ndarray:
-    """The 22 angles of a shape in degrees. Raises StableSignerError for a name that is not in the table."""
+    """The 22 angles of a shape in degrees.
+
+    name: of the table, or an expression over it: `B:thumb=S` is B with the thumb of S,
+    `5:index=bent_v.middle` is 5 whose index is flexed as the middle finger of bent_v (a finger keeps its
+    spread), `1/V` lies halfway between two. Raises StableSignerError for a name that is not in the table.
+    """
+    halves = [_composed(half) for half in name.split("/")]
+    return np.asarray(np.mean(halves, axis=0)) if len(halves) > 1 else halves[0]
+
+
+def _composed(expression: str) -> np.ndarray:
+    base, *changes = expression.split(":")
+    angles = _named(base)
+    for change in changes:
+        part, _, source = change.partition("=")
+        donor, _, finger = source.partition(".")
+        if part not in FINGERS or (finger or part) not in FINGERS or (part == "thumb") != (
+            (finger or part) == "thumb"
+        ):
+            raise StableSignerError(
+                f"the handshape {expression!r} cannot be read: write `shape:finger=shape` or "
+                f"`shape:finger=shape.finger` with {', '.join(FINGERS)}"
+            )
+        angles = angles.copy()
+        angles[_flexions(part)] = _named(donor)[_flexions(finger or part)]
+    return angles
+
+
+def _flexions(finger: str) -> slice:
+    """Where a finger's angles stand, without its spread; of the thumb, all."""
+    start = 6 + 4 * (FINGERS.index(finger) - 1)
+    return slice(0, 6) if finger == "thumb" else slice(start + 1, start + 4)
+
+
+def _named(name: str) -> np.ndarray:
     shapes = table()
     if name not in shapes:
         raise StableSignerError(f"there is no handshape {name!r}: the table has {', '.join(sorted(shapes))}")
