@@ -260,9 +260,8 @@ def sign_from_notation(
 ) -> tuple[OwnSign, Motion]:
     """The sign that a HamNoSys 4 notation describes; always approximate, what was simplified is in its note.
 
-    Nobody was filmed: form and timing are rules' (`slp_moe.hamnosys_sign`); hands are kept out of the body and
-    of each other. Raises StableSignerError for a
-    notation that cannot be read.
+    Nobody was filmed: form and timing are rules' (`slp_moe.hamnosys_sign`); hands are kept out of the body
+    and of each other. Raises StableSignerError for a notation that cannot be read.
     """
     name = check_gloss(gloss)
     reading = sign_from_hamnosys(name, text)
