@@ -86,7 +86,7 @@ def _rest() -> RestPose:
 
 def keep_clear(q: np.ndarray) -> np.ndarray:
     """Move hands out of the trunk, the head and each other. q: (T, J, 4) at any frame rate."""
-    for _ in range(8):  # a push out of one solid, smoothed, may leave a remainder
+    for _ in range(12):  # a push out of one solid, smoothed, may leave a remainder
         still = True
         for side in ("R", "L"):
             push = _worth(penetration(q, side))
