@@ -26,7 +26,7 @@ HEAD_START = (
 
 HEADER_BYTES = 2_000  # of a stream come before there is a picture in it
 LIGHT_PLACES = 64  # requests of milliseconds that may wait: they have places of their own
-PATIENCE = 3.0  # longest wait for a first fragment, in waits of a client alone
+PATIENCE = 2.5  # longest wait for a first fragment as forecast, in waits of a client alone: 3 is promised
 AHEAD = int(PATIENCE) - 1  # first fragments of others that may be made before one's own
 RECENT = 0.2  # weight of the newest in running means
 
