@@ -143,6 +143,30 @@ PHENOTYPES: dict[str, dict[str, float]] = {
         asian=0.1,
         caucasian=0.85,
     ),
+    "asha": dict(
+        gender=0.95,
+        age=0.74,
+        muscle=0.45,
+        weight=0.66,
+        height=0.44,
+        proportions=0.62,
+        african=0.2,
+        asian=0.3,
+        caucasian=0.5,
+        cupsize=0.58,
+        firmness=0.5,
+    ),
+    "theo": dict(
+        gender=0.05,
+        age=0.82,
+        muscle=0.52,
+        weight=0.72,
+        height=0.53,
+        proportions=0.6,
+        african=0.0,
+        asian=0.0,
+        caucasian=1.0,
+    ),
 }
 # Helper geometry of the CC0 base mesh that becomes clothes, teeth and lashes: group name -> part name.
 EXTRAS = {
