@@ -64,9 +64,9 @@ def sign_from_hamnosys(gloss: str, text: str) -> Reading:
 class _Hand:
     """One hand at a moment, in the terms of a right hand.
 
-    shift: (3,) metres from `place`.
-
-    fingers, palm: as in `hamnosys.Posture`. out: (3,) way out of the body at its place.
+    fingers, palm: as in `hamnosys_tree.Posture`. point: of the hand, is `shift` (3,) metres from `place`;
+    surface: the shift at which it touches; out: (3,) way out of the body there. turn: axis in palm coordinates
+    and degrees, of a moment's play of the wrist.
     """
 
     shape: str = "relaxed"
@@ -113,7 +113,6 @@ class _Stage:
         self.simplified: list[str] = []
         self.part = Part("", False, Posture(), ())
         self.units = 0.0
-        self.mirrored: list[bool] = []
 
     # --- a sign
 
@@ -234,12 +233,17 @@ class _Stage:
         if two and ((said.met_first and said.contact is not None) or (points and said.contact is not None)):
             return _met(hand, said, body, own or (points[0] if points else None))
         if not body and said.contact is None and (side == "R" or two):
-            return replace(hand, place="neutral", point="inside", shift=_at("neutral"), out=direction("O"))
+            return replace(
+                hand,
+                place="neutral",
+                point="inside",
+                shift=np.zeros(3),
+                surface=np.zeros(3),
+                out=direction("O"),
+            )
         if not body:
             return _nearer(hand, said.contact or 0.0, own)
-        return _at_body(
-            hand, body, said, own, mirrored=two and side == "L" and not absolute, flip=absolute, two=two
-        )
+        return _at_body(hand, body, said, own, flip=absolute, two=two)
 
     def _on_left(self, hand: _Hand, point: Site, said: Posture) -> _Hand:
         """On or by a point of the left hand."""
@@ -377,14 +381,7 @@ def _body_place(site: Site) -> tuple[np.ndarray, np.ndarray, float]:
     return at, way, float(near)
 
 
-def _at(name: str) -> np.ndarray:
-    """The shift that puts a hand at a named place when it is written from 'neutral'."""
-    return np.array(PLACES[name]) - np.array(PLACES["neutral"])
-
-
-def _at_body(
-    hand: _Hand, sites: list[Site], said: Posture, own: Site | None, mirrored: bool, flip: bool, two: bool
-) -> _Hand:
+def _at_body(hand: _Hand, sites: list[Site], said: Posture, own: Site | None, flip: bool, two: bool) -> _Hand:
     """At, near or before a place of the body."""
     found = [_body_place(s) for s in sites]
     at = np.mean([f[0] for f in found], axis=0)
