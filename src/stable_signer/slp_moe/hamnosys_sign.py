@@ -65,8 +65,8 @@ class _Hand:
     """One hand at a moment, in the terms of a right hand.
 
     fingers, palm: as in `hamnosys_tree.Posture`. point: of the hand, is `shift` (3,) metres from `place`;
-    surface: the shift at which it touches; out: (3,) way out of the body there. turn: axis in palm coordinates
-    and degrees, of a moment's play of the wrist.
+    surface: the shift at which it touches; out: (3,) way out of the body there. turn: axis in palm
+    coordinates and degrees, of a moment's play of the wrist.
     """
 
     shape: str = "relaxed"
