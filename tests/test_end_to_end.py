@@ -55,7 +55,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Our planners replaced by one that copies the words; what was asked of it, planner and text."""
     seen: list[tuple[str, str]] = []
 
-    def sign_ours(texts: Sequence[str], planner: str) -> Iterator[run.Signed]:
+    def sign_ours(texts: Sequence[str], planner: str, motion: str) -> Iterator[run.Signed]:
         for text in texts:
             seen.append((planner, text))
             yield signed(text)
@@ -172,7 +172,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     asked.clear()
     first = run(*call)
     assert first.code == 0, first.err
-    assert asked == [("slul", t) for t in TEXTS[2:]]
+    assert asked == [("slul", t) for t in TEXTS[3:]]  # the third was made, but not read
     asked.clear()
     again = run(*call)
     assert again.out == first.out
