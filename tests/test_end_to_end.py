@@ -55,7 +55,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Our planners replaced by one that copies the words; what was asked of it, planner and text."""
     seen: list[tuple[str, str]] = []
 
-    def sign_ours(texts: Sequence[str], planner: str) -> Iterator[run.Signed]:
+    def sign_ours(texts: Sequence[str], planner: str, motion: str) -> Iterator[run.Signed]:
         for text in texts:
             seen.append((planner, text))
             yield signed(text)
@@ -172,7 +172,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     asked.clear()
     first = run(*call)
     assert first.code == 0, first.err
-    assert asked == [("slul", t) for t in TEXTS[2:]]
+    assert asked == [("slul", t) for t in TEXTS[3:]]  # the third was made, but not read
     asked.clear()
     again = run(*call)
     assert again.out == first.out
@@ -254,6 +254,104 @@ def test_an_eye_that_sees_nobody_recognises_nothing(
     assert row["signs"] == rows["ours"]["signs"] == 2
     assert row["sign_top1"] == 0
     assert "hands_found" not in rows["ours"]
+
+
+LOOKED = {"face_found": 1.0, "hands_found": 0.9, "pck_palm": 0.8}
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
+    """An eye that sees a motion as it is; what it was shown, look and motion."""
+    seen: list[tuple[str, bytes]] = []
+
+    def looked_at(motion: Any, python: Path, look: str) -> tuple[Any, dict[str, float]]:
+        seen.append((look, motion.rotations.tobytes() + motion.face.tobytes()))
+        return motion, LOOKED
+
+    monkeypatch.setattr(run, "looked_at", looked_at)
+    monkeypatch.setattr(run, "check_mediapipe", lambda python: None)
+    monkeypatch.setattr(run, "check_look", lambda look, size: None)
+    return seen
+
+
+def videos_call(sentences: Path, work: Path, *more: Any) -> tuple[Any, ...]:
+    return (
+        *("evaluate", "end-to-end", "--sentences", sentences, "--work", work, "--json"),
+        *("--rivals", "ours,ours-prior", "--redetect", "python", *more),
+    )
+
+
+def test_videos_of_all_rows_are_read_and_no_motion_is_looked_at_twice(
+    tmp_path: Path, sentences: Path, asked: list[Any], watched: list[Any], run: Any
+) -> None:
+    result = run(*videos_call(sentences, tmp_path / "w", "--videos", "3"))
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
+    rows = report["rows"]
+    assert report["videos"] == 3
+    assert len(watched) == len(set(watched)) == 3 * 4  # the prior makes what ours makes here
+    ours = rows["ours, from the video"]
+    assert rows["ours-prior, from the video"] == ours
+    assert {k: ours[k] for k in LOOKED} == pytest.approx(LOOKED)
+    assert ours["time_ratio"] == ours["distance_ratio"] == 1
+    assert rows["ours, mirrored, from the video"]["left_led"] > ours["left_led"] + 0.3
+    assert rows["ours, frozen-face, from the video"]["face_activity"] == 0 < ours["face_activity"]
+    assert rows["ours, mean-pose, from the video"]["distance_ratio"] < 0.1
+    assert rows["ours, mean-pose, from the video"]["time_ratio"] == 1
+    assert "ours, reversed, from the video" not in rows  # its video is no other
+
+
+def test_more_videos_take_in_those_that_are_done_and_all_rows_of_a_sentence_come_first(
+    tmp_path: Path, sentences: Path, asked: list[Any], watched: list[Any], run: Any
+) -> None:
+    work = tmp_path / "w"
+    assert run(*videos_call(sentences, work, "--videos", "2")).code == 0
+    assert len(watched) == 2 * 4
+    made = list(asked)
+    assert run(*videos_call(sentences, work, "--videos", "3")).code == 0
+    assert len(watched) == len(set(watched)) == 3 * 4
+    assert asked == made
+    folders = [work / f"{name}-mesh-video" for name in ("ours", "ours-prior", "ours-mirrored")]
+    assert [len(list(f.iterdir())) for f in folders] == [3, 3, 3]
+
+
+def test_another_look_is_read_beside_the_usual_one(
+    tmp_path: Path, sentences: Path, asked: list[Any], watched: list[Any], run: Any
+) -> None:
+    call = videos_call(sentences, tmp_path / "w", "--no-checks", "--videos", "3", "--diffusion", "2")
+    rows = json.loads(run(*call).out)["rows"]
+    assert rows["ours, look diffusion, 2 videos"] == rows["ours, look mesh, 2 videos"]
+    assert [look for look, _ in watched] == ["mesh"] * 3 + ["diffusion"] * 2
+
+
+def test_a_damaged_motion_is_told(
+    tmp_path: Path, sentences: Path, asked: list[Any], watched: list[Any], run: Any
+) -> None:
+    work = tmp_path / "w"
+    assert run(*videos_call(sentences, work, "--videos", "1", "--no-checks")).code == 0
+    for path in (work / "motions" / "ours").iterdir():
+        path.write_bytes(b"PK no archive")
+    refused(run(*videos_call(sentences, work, "--videos", "2", "--no-checks")), "is damaged: delete it")
+
+
+def test_a_look_without_videos_and_a_run_without_systems_are_told(
+    tmp_path: Path, sentences: Path, asked: list[Any], run: Any
+) -> None:
+    call = ("evaluate", "end-to-end", "--sentences", sentences, "--work", tmp_path / "w", "--rivals")
+    refused(run(*call, "ours", "--diffusion", "1"), "only be read from videos: name --redetect too")
+    refused(run(*call, " , "), "no system is named: use ours")
+    assert not asked
+
+
+def test_several_files_of_sentences_are_one_set(
+    tmp_path: Path, sentences: Path, asked: list[Any], run: Any
+) -> None:
+    more = tmp_path / "more.tsv"
+    more.write_text("text\tgloss\nall art\tALL ART\n")
+    call = ("evaluate", "end-to-end", "--sentences", sentences, "--sentences", more, "--no-checks", "--json")
+    report = json.loads(run(*call, "--work", tmp_path / "w", "--rivals", "ours").out)
+    assert report["sentences"] == len(TEXTS) + 1
+    assert asked[-1] == ("slul", "all art")
 
 
 def test_found_tells_a_hand_in_its_place_from_one_that_is_not() -> None:

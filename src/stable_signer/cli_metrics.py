@@ -82,11 +82,13 @@ def evaluate_signs(
 
 
 def evaluate_end_to_end(
-    sentences: Annotated[Path, typer.Option(help="TSV with the columns text and gloss.")],
+    sentences: Annotated[
+        list[Path], typer.Option(help="TSV with the columns text and gloss; may be given more than once.")
+    ],
     work: Annotated[Path, typer.Option(help="Folder of what is done: an interrupted run goes on.")],
     rivals: Annotated[
         str, typer.Option(help="Systems, commas between, the first against the others.")
-    ] = "ours,ours-rules,spoken-to-signed",
+    ] = "ours,ours-rules,ours-prior,spoken-to-signed",
     environment: Annotated[
         Path | None, typer.Option(help="Virtual environment with spoken-to-signed==0.4.0.")
     ] = None,
@@ -98,18 +100,34 @@ def evaluate_end_to_end(
         typer.Option(help="Python of an environment with mediapipe==0.10.21: read the videos too."),
     ] = None,
     checks: Annotated[bool, typer.Option(help="Rows that are broken on purpose, to see it told.")] = True,
+    videos: Annotated[
+        int | None, typer.Option(help="Read the videos of so many sentences only, drawn by the seed.", min=1)
+    ] = None,
+    diffusion: Annotated[
+        int, typer.Option(help="Of so many of those, also the video with the look diffusion.", min=0)
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which sentences --videos draws.", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
 ) -> None:
     """Sentences through ours and a rival, read back by a recogniser that has seen only real people."""
     from stable_signer.end_to_end import run
     from stable_signer.metrics.recognition import Recogniser
 
-    wanted = run.read_sentences(sentences)
+    wanted = [s for path in sentences for s in run.read_sentences(path)]
     work.mkdir(parents=True, exist_ok=True)
-    systems = [s.strip() for s in rivals.split(",") if s.strip()] or ["ours"]
+    systems = [s.strip() for s in rivals.split(",") if s.strip()]
     judge = Recogniser.load(recogniser)
     report = run.evaluate(
-        wanted, systems, work, environment=environment, judge=judge, checks=checks, redetect=redetect
+        wanted,
+        systems,
+        work,
+        environment=environment,
+        judge=judge,
+        checks=checks,
+        redetect=redetect,
+        videos=videos,
+        diffusion=diffusion,
+        seed=seed,
     )
     if as_json:
         print(json.dumps(report, indent=2))  # noqa: T201 - for a program to read
@@ -121,14 +139,15 @@ def _show_end_to_end(report: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    keys = ("bleu1", "bleu4", "rouge_l", "wer", "length_ratio", "sign_top1", "sign_top5", "signs", "seconds")
-    more: tuple[str, ...] = ("travel", "left_led", "face_activity", "largest_step_degrees")
-    if any("hands_found" in row for row in report["rows"].values()):
+    keys = ("bleu1", "bleu4", "rouge_l", "wer", "length_ratio", "sign_top1", "sign_top5", "signs")
+    more: tuple[str, ...] = ("time_ratio", "distance_ratio", "left_led", "face_activity")
+    if "videos" in report:
         more += ("face_found", "hands_found", "pck_palm")
-    table = Table("system", *keys, *more, title=f"{report['sentences']} sentences, read back")
+    made = f", the videos of {report['videos']}" if "videos" in report else ""
+    table = Table("system", *keys, *more, title=f"{report['sentences']} sentences{made}, read back")
     for name, row in report["rows"].items():
-        table.add_row(name, *(f"{row.get(k, float('nan')):.2f}" for k in (*keys, *more)))
-    console = Console(width=200)
+        table.add_row(name, *(f"{row[k]:.2f}" if k in row else "–" for k in (*keys, *more)))
+    console = Console(width=220)
     console.print(table)
     if "gain" in report:
         told = report["gain"]

@@ -1,9 +1,10 @@
 """The picture read back: a system's motion is drawn as a video, and MediaPipe Holistic looks at that.
 
 Every system is drawn by our own renderer, as one signer, because the rival's drawing of people wants a model
-from the network. MediaPipe runs in an environment of its own (`media/landmarks.py`), as it does for filmed
-takes, and what it sees is fitted to our body as the points of any tool are: nothing of the motion that drove
-the picture is left but where the signs lie in time.
+from the network; small and as a mesh, which is quick and costs the eye nothing (docs/decisions.md). MediaPipe
+runs in an environment of its own (`media/landmarks.py`), as it does for filmed takes, and what it sees is
+fitted to our body as the points of any tool are: nothing of the motion that drove the picture is left but
+where the signs lie in time.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from stable_signer.pipeline import StableSigner
 from stable_signer.pose2vid.signers import SIGNERS
 from stable_signer.slp_moe.priors import rest_pose
 
-SIZE = 512
+SIZE, LOOK = 256, "mesh"
 NEAR = 0.2  # of the palm: a point that is found in its place
 MIDDLE = 9  # knuckle of the middle finger: the palm is from the wrist to there
 
 
-def looked_at(motion: Motion, python: Path) -> tuple[Motion, dict[str, float]]:
+def looked_at(motion: Motion, python: Path, look: str = LOOK) -> tuple[Motion, dict[str, float]]:
     """A motion as it is seen in its video, with the figures of `found`.
 
     It is at rest where nobody or no hand was seen. Raises StableSignerError when the environment fails.
@@ -39,7 +40,7 @@ def looked_at(motion: Motion, python: Path) -> tuple[Motion, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "video.mp4"
         with VideoWriter(video, size=SIZE, fps=motion.fps) as writer:
-            for frame in _engine().render(motion, signer=signer, size=SIZE):
+            for frame in _engine().render(motion, signer=signer, look=look, size=SIZE):
                 writer.write(frame)
         marks = seen_landmarks(video, python)
     return _fitted(marks, motion), found(marks, hand_pixels(motion, Body.load(), signer, SIZE), SIZE)

@@ -5,40 +5,50 @@ glosses of that vocabulary, in order: of the reference, and of what was recognis
 system says that it signs one of them (its own timing: the plan's for ours, the joins' for the rival). Signs
 outside the vocabulary count neither for nor against anybody. The motion is read, the rival's points fitted to
 our body as any other tool's are (`media/posefile.py`); with MediaPipe's environment so is the picture
-(`redetection.py`).
+(`redetection.py`), of every system and of those that are broken on purpose.
 
-Results are kept in a folder, a file a system and sentence, and an interrupted run goes on from there.
+Motions, what was seen of their videos, and what was read are kept in a folder, a file a system and sentence
+(`kept.py`); an interrupted run goes on from there, and another judge reads what lies there. Videos are made
+sentence by sentence, all systems of one before the next.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import importlib.metadata
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stable_signer.body.motion import Motion, joined
+from stable_signer.body.motion import joined
 from stable_signer.body.skeleton import Body
-from stable_signer.end_to_end.redetection import looked_at, still
+from stable_signer.end_to_end import kept
+from stable_signer.end_to_end.kept import Signed
+from stable_signer.end_to_end.redetection import LOOK, SIZE, looked_at, still
 from stable_signer.end_to_end.rivals import SpokenToSigned, export_lexicon
 from stable_signer.errors import StableSignerError
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, read_bytes
-from stable_signer.media.landmarks import check_mediapipe
+from stable_signer.media.landmarks import NEEDS, check_mediapipe
 from stable_signer.metrics import recognition as rec
 from stable_signer.metrics.motion import describe, mean_pose
 from stable_signer.metrics.text import bleu, text_scores
-from stable_signer.pipeline import StableSigner
+from stable_signer.pipeline import DEFAULT_MOTION, StableSigner, check_look
 from stable_signer.slp_moe.compose import mirrored
 
 MARGIN = 2  # frames on either side of a sign's stroke that the judge may see
-SYSTEMS = ("ours", "ours-rules", "spoken-to-signed")
+OURS = {"ours": ("slul", "moe"), "ours-rules": ("rules", "moe"), "ours-prior": ("slul", "prior")}
+"""Ours with planner and motion: as it ships, and with one part taken out."""
+RIVAL = "spoken-to-signed"
+SYSTEMS = (*OURS, RIVAL)
 BROKEN = ("mirrored", "reversed", "frozen-face", "mean-pose")
+SHOWN_BROKEN = ("mirrored", "frozen-face", "mean-pose")  # those whose video is another
+VERSION = importlib.metadata.version("stable-signer")
 DRAWS = 1000  # of the bootstrap
 
 
@@ -48,16 +58,6 @@ class Sentence:
 
     text: str
     glosses: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Signed:
-    """What a system made of a sentence: its motion, and the frames (first, last excluded) of each gloss."""
-
-    motion: Motion
-    signs: tuple[tuple[str, int, int], ...]
-    error: str = ""
-    found: Mapping[str, float] = field(default_factory=dict)  # of `redetection.found`, where a video was read
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Outcome:
     best: tuple[tuple[str, ...], ...]
     measures: dict[str, float]
     error: str = ""
+    glosses: tuple[str, ...] = ()  # all signs in order: as read where the judge knows them, else as claimed
 
     @property
     def read(self) -> str:
@@ -96,18 +97,18 @@ def read_sentences(path: Path) -> list[Sentence]:
 # ----------------------------------------------------------------------------------------------------
 
 
-def sign_ours(texts: Sequence[str], planner: str) -> Iterator[Signed]:
-    """Our own system with a planner, as `stable-signer sign` makes it; one text after the other."""
-    engine = StableSigner.from_pretrained(planner)
+def sign_ours(texts: Sequence[str], planner: str, motion: str = DEFAULT_MOTION) -> Iterator[Signed]:
+    """Our own system with a planner and a motion, as `sign` makes it; one text after the other."""
+    engine = StableSigner.from_pretrained(planner, motion)
     for text in texts:
         movement = engine.movement(engine.plan(text))
-        motion = joined(movement.pieces())
+        made = joined(movement.pieces())
         signs = tuple(
-            (s.gloss, round(s.start * motion.fps), round(s.end * motion.fps))
+            (s.gloss, round(s.start * made.fps), round(s.end * made.fps))
             for s in movement.plan.signs
             if s.kind != "pause"
         )
-        yield Signed(motion, signs)
+        yield Signed(made, signs)
 
 
 def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> Iterator[Signed]:
@@ -139,16 +140,21 @@ def sign_rival(texts: Sequence[str], environment: Path, work: Path) -> Iterator[
         yield Signed(motion, signs)
 
 
-def sign_seen(made: Iterable[Signed], python: Path) -> Iterator[Signed]:
-    """What a system made as it is seen in its video; a failure stays one."""
-    for one in made:
-        if one.error:
-            yield one
-            continue
-        motion, found = looked_at(one.motion, python)
-        scale = motion.fps / one.motion.fps
-        signs = tuple((g, round(a * scale), round(b * scale)) for g, a, b in one.signs)
-        yield replace(one, motion=motion, signs=signs, found=found)
+def seen(made: Signed, python: Path, folder: Path, look: str = LOOK) -> Signed:
+    """What a system made as it is seen in its video; a failure stays one.
+
+    `folder` keeps it by the motion itself: two systems that make the same have it drawn and looked at once.
+    """
+    if made.error:
+        return made
+    place = folder / f"{kept.key(kept.motion_mark(made.motion), look, SIZE, NEEDS[0])}.npz"
+    if not place.exists():
+        motion, found = looked_at(made.motion, python, look)
+        kept.keep(place, Signed(motion, (), found=found))
+    before = kept.kept(place)
+    scale = before.motion.fps / made.motion.fps
+    signs = tuple((g, round(a * scale), round(b * scale)) for g, a, b in made.signs)
+    return replace(made, motion=before.motion, signs=signs, found=before.found)
 
 
 def broken(made: Signed, how: str) -> Signed:
@@ -174,8 +180,9 @@ def broken(made: Signed, how: str) -> Signed:
 def read_back(made: Signed, judge: rec.Recogniser, names: Mapping[str, str]) -> Outcome:
     """Let the judge look at every sign that it could know; names: our gloss -> its class."""
     seen = rec.features(made.motion)
-    parts, claimed, led = [], [], []
-    for gloss, first, last in made.signs:
+    parts, claimed, led, at = [], [], [], []
+    glosses = [gloss for gloss, _, _ in made.signs]
+    for k, (gloss, first, last) in enumerate(made.signs):
         if gloss not in names:
             continue
         window = seen[max(first - MARGIN, 0) : max(last + MARGIN, first + 4)]
@@ -185,55 +192,113 @@ def read_back(made: Signed, judge: rec.Recogniser, names: Mapping[str, str]) -> 
         led.append(not np.array_equal(ready, window[rec.active(window)]))
         parts.append(ready)
         claimed.append(names[gloss])
+        at.append(k)
     best: tuple[tuple[str, ...], ...] = ()
     if parts:
         order = np.argsort(-judge.score(parts), axis=1)[:, :5]
         best = tuple(tuple(judge.glosses[k] for k in row) for row in order)
+        ours = {c: g for g, c in reversed(list(names.items()))}
+        for k, row in zip(at, best, strict=True):
+            glosses[k] = ours.get(row[0], row[0].upper())
     measures = describe(made.motion) | {
         "seconds": made.motion.duration,
         "face_activity": float(np.abs(np.diff(made.motion.face, axis=0)).sum(1).mean() * made.motion.fps),
         "left_led": float(np.mean(led)) if led else 0.0,
     }
     measures |= made.found
-    return Outcome(tuple(claimed), best, measures, made.error)
+    return Outcome(tuple(claimed), best, measures, made.error, tuple(glosses))
 
 
-def run_system(
-    name: str,
-    sentences: Sequence[Sentence],
-    judge: rec.Recogniser,
-    work: Path,
-    make: Callable[[list[str]], Iterable[Signed]],
-) -> list[Outcome]:
-    """Outcomes of one system and of its breakages; those that `work` has already are not made again."""
-    names = judge.lexicon_glosses()
-    folder = work / name
-    folder.mkdir(parents=True, exist_ok=True)
-    mark = hashlib.sha256(
-        repr([(c, h.weight.sum().item()) for c, _, h in judge.members]).encode()
-    ).hexdigest()[:8]
-    places = [folder / f"{hashlib.sha256(s.text.encode()).hexdigest()[:16]}-{mark}.json" for s in sentences]
-    missing = [k for k, p in enumerate(places) if not p.exists()]
-    for k, made in zip(missing, make([sentences[k].text for k in missing]) if missing else [], strict=True):
-        with Outputs() as outputs:
-            outcome = read_back(made, judge, names)
-            outputs.claim(places[k]).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-    return [_outcome(p) for p in places]
+class Run:
+    """One run: who judges, where its files are, and who makes what.
+
+    Every method gives what lies in the folder and makes only what does not.
+    """
+
+    def __init__(
+        self,
+        work: Path,
+        judge: rec.Recogniser,
+        environment: Path | None = None,
+        redetect: Path | None = None,
+    ) -> None:
+        self.work, self.judge = work, judge
+        self.environment, self.python = environment, redetect
+        self.names = judge.lexicon_glosses()
+        self._rival = SpokenToSigned(environment).version if environment else ""
+        self._judged_by = hashlib.sha256(
+            repr([(c, h.weight.sum().item()) for c, _, h in judge.members]).encode()
+        ).hexdigest()[:8]
+
+    def motions(self, system: str, texts: Sequence[str]) -> Iterator[Signed]:
+        """What a system makes of texts, one after the other, so that each is kept before the next is made."""
+        places = [self._place(system, t) for t in texts]
+        new = list(dict.fromkeys(t for t, p in zip(texts, places, strict=True) if not p.exists()))
+        maker: Iterator[Signed] = iter(())
+        if new and system == RIVAL:
+            assert self.environment is not None
+            maker = sign_rival(new, self.environment, self.work)
+        elif new:
+            maker = sign_ours(new, *OURS[system])
+        for place in places:
+            if not place.exists():
+                made = next(maker)
+                kept.keep(place, made)
+                yield made
+            else:
+                yield kept.kept(place)
+
+    def read(
+        self, system: str, sentences: Sequence[Sentence], how: str = "", look: str = ""
+    ) -> list[Outcome]:
+        """Outcomes of a system. how: one of BROKEN or ""; look: of the video to read, "" for the motion."""
+        name = "-".join(x for x in (system, how, look and f"{look}-video") if x)
+        (self.work / name).mkdir(parents=True, exist_ok=True)
+        places = [self.work / name / self._judged(system, s.text, how, look) for s in sentences]
+        missing = [k for k, p in enumerate(places) if not p.exists()]
+        made = self.motions(system, [sentences[k].text for k in missing])
+        for k, signed in zip(missing, made, strict=True):
+            one = broken(signed, how) if how and not signed.error else signed
+            if look:
+                assert self.python is not None
+                one = seen(one, self.python, self.work / "seen", look)
+            outcome = read_back(one, self.judge, self.names)
+            with Outputs() as outputs:
+                outputs.claim(places[k]).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+        return [_outcome(p) for p in places]
+
+    def _made_by(self, system: str, text: str) -> str:
+        """All that decides a motion."""
+        who = [self._rival] if system == RIVAL else list(OURS[system])
+        return kept.key(text, system, who, VERSION, kept.weights_mark())
+
+    def _place(self, system: str, text: str) -> Path:
+        return self.work / "motions" / system / f"{self._made_by(system, text)}.npz"
+
+    def _judged(self, system: str, text: str, how: str, look: str) -> str:
+        video = (look, SIZE, NEEDS[0]) if look else ()
+        return f"{kept.key(self._made_by(system, text), how, *video)}-{self._judged_by}.json"
 
 
 def _outcome(path: Path) -> Outcome:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         best = tuple(tuple(b) for b in told["best"])
-        return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"])
+        return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"], tuple(told["glosses"]))
     except (ValueError, KeyError, TypeError) as error:
         raise StableSignerError(f"the result {path} is damaged: delete it, and the run goes on") from error
 
 
 def score(
-    outcomes: Sequence[Outcome], sentences: Sequence[Sentence], names: Mapping[str, str]
+    outcomes: Sequence[Outcome],
+    sentences: Sequence[Sentence],
+    names: Mapping[str, str],
+    beside: Sequence[Outcome] = (),
 ) -> dict[str, float]:
     """A row: glosses read against the reference's (judge's vocabulary only), and what the motion is like.
+
+    beside: outcomes of the same sentences; time_ratio and distance_ratio are seconds, and metres that hands
+    go, over theirs, of all sentences together; those that failed in either are left out.
 
     sign_top1, sign_top5: of the signs that the system says it makes, the share that the judge recognises.
     planned_*: the same text scores for what it says it signs, as if every sign were recognised.
@@ -250,6 +315,9 @@ def score(
     out["failed"] = float(sum(bool(o.error) for o in outcomes))
     good = [o.measures for o in outcomes if not o.error]
     out |= {k: float(np.mean([m[k] for m in good])) for k in (good[0] if good else {})}
+    both = [(a.measures, b.measures) for a, b in zip(outcomes, beside) if not a.error and not b.error]
+    for name, what in (("time_ratio", "seconds"), ("distance_ratio", "travel")) if both else ():
+        out[name] = sum(a[what] for a, _ in both) / max(sum(b[what] for _, b in both), 1e-9)
     return out
 
 
@@ -287,71 +355,75 @@ def evaluate(
     judge: rec.Recogniser | None = None,
     checks: bool = True,
     redetect: Path | None = None,
+    videos: int | None = None,
+    diffusion: int = 0,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """All rows; redetect, the Python of MediaPipe's environment, adds a row "SYSTEM, from the video" to each.
+    """All rows. The first system is the one that is broken on purpose, and beside which times and ways stand.
 
+    redetect, the Python of MediaPipe's environment, adds a row "SYSTEM, from the video" to each system and to
+    the broken ones: of `videos` of the sentences, drawn by `seed` (None: all), and of the first `diffusion`
+    of those also with the look `diffusion` for the first system, beside the same ones in the usual look.
     Raises StableSignerError for an unknown system or a missing environment, before any work.
     """
     unknown = [s for s in systems if s not in SYSTEMS]
-    if unknown:
-        raise StableSignerError(f"the system {unknown[0]!r} is unknown: use {', '.join(SYSTEMS)}")
-    if "spoken-to-signed" in systems:
-        if environment is None:
-            raise StableSignerError("the rival needs its environment: name it with --environment")
-        SpokenToSigned(environment)
+    if unknown or not systems:
+        raise StableSignerError(
+            f"the system {unknown[0]!r} is unknown: use {', '.join(SYSTEMS)}"
+            if unknown
+            else f"no system is named: use {', '.join(SYSTEMS)}"
+        )
+    if RIVAL in systems and environment is None:
+        raise StableSignerError("the rival needs its environment: name it with --environment")
     if redetect is not None:
         check_mediapipe(redetect)
+    elif diffusion:
+        raise StableSignerError("the look diffusion can only be read from videos: name --redetect too")
+    if diffusion:
+        check_look("diffusion", SIZE)
     judge = judge or rec.Recogniser.load()
     names = judge.lexicon_glosses()
     if not any(g in names for s in sentences for g in s.glosses):
         raise StableSignerError(
             "the judge knows none of the references' glosses: see Recogniser.lexicon_glosses"
         )
-    made: dict[tuple[str, str], Signed] = {}
-
-    def maker(system: str) -> Callable[[list[str]], Iterable[Signed]]:
-        def make(texts: list[str]) -> Iterable[Signed]:
-            """One after the other, so that what is read back is kept before the next is made."""
-            new = list(dict.fromkeys(t for t in texts if (system, t) not in made))
-            signed: Iterator[Signed] = iter(())
-            if new and system == "spoken-to-signed":
-                assert environment is not None
-                signed = sign_rival(new, environment, work)
-            elif new:
-                signed = sign_ours(new, "rules" if system == "ours-rules" else "slul")
-            for text in texts:
-                if (system, text) not in made:
-                    made[system, text] = next(signed)
-                yield made[system, text]
-
-        return make
-
-    outcomes = {s: run_system(s, sentences, judge, work, maker(s)) for s in systems}
-    rows = {s: score(o, sentences, names) for s, o in outcomes.items()}
-    first = systems[0]
-    turned = [*outcomes[first][1:], *outcomes[first][:1]]
-    rows[f"{first}, shuffled"] = score(turned, sentences, names)
+    run = Run(work, judge, environment if RIVAL in systems else None, redetect)
+    first, rows = systems[0], {}
+    outcomes = {s: run.read(s, sentences) for s in systems}
+    own = outcomes[first]
+    for system, read in outcomes.items():
+        rows[system] = score(read, sentences, names, own)
+    rows[f"{first}, shuffled"] = score([*own[1:], *own[:1]], sentences, names)
     for how in BROKEN if checks else ():
-        name = f"{first}, {how}"
-
-        def spoil(texts: list[str], how: str = how) -> Iterable[Signed]:
-            return (broken(m, how) for m in maker(first)(texts))
-
-        rows[name] = score(
-            run_system(name.replace(", ", "-"), sentences, judge, work, spoil), sentences, names
-        )
-    seen: dict[str, list[Outcome]] = {}
-    for system in systems if redetect else ():
-        assert redetect is not None
-
-        def look(texts: list[str], system: str = system, python: Path = redetect) -> Iterable[Signed]:
-            return sign_seen(maker(system)(texts), python)
-
-        seen[system] = run_system(f"{system}-video", sentences, judge, work, look)
-        rows[f"{system}, from the video"] = score(seen[system], sentences, names)
+        rows[f"{first}, {how}"] = score(run.read(first, sentences, how), sentences, names, own)
     report: dict[str, Any] = {"sentences": len(sentences), "rows": rows}
-    if "spoken-to-signed" in systems and first != "spoken-to-signed":
-        report["gain"] = gain(outcomes[first], outcomes["spoken-to-signed"], sentences, names)
-        if seen:
-            report["gain_from_video"] = gain(seen[first], seen["spoken-to-signed"], sentences, names)
+    told = RIVAL in systems and first != RIVAL
+    if told:
+        report["gain"] = gain(own, outcomes[RIVAL], sentences, names)
+    if redetect is None:
+        return report
+    picked = _picked(len(sentences), videos, seed)
+    some, driving = [sentences[k] for k in picked], [own[k] for k in picked]
+    report["videos"] = len(some)
+    kinds = [(s, "") for s in systems] + [(first, how) for how in SHOWN_BROKEN if checks]
+    for one in some:  # an interrupted run has all rows of the sentences that it has
+        for system, how in kinds:
+            run.read(system, [one], how, LOOK)
+    looked = {kind: run.read(kind[0], some, kind[1], LOOK) for kind in kinds}
+    for (system, how), read in looked.items():
+        name = f"{system}, {how}" if how else system
+        rows[f"{name}, from the video"] = score(read, some, names, driving)
+    if told:
+        report["gain_from_video"] = gain(looked[first, ""], looked[RIVAL, ""], some, names)
+    if diffusion:
+        few = some[:diffusion]
+        for look in (LOOK, "diffusion"):
+            read = run.read(first, few, "", look)
+            rows[f"{first}, look {look}, {len(few)} videos"] = score(read, few, names, driving)
     return report
+
+
+def _picked(count: int, wanted: int | None, seed: int) -> list[int]:
+    """Which of `count` sentences are made videos of, in a random order; the same for a larger number."""
+    order = np.random.default_rng(seed).permutation(count)
+    return [int(k) for k in order[: count if wanted is None else wanted]]
