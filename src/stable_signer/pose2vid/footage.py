@@ -9,6 +9,8 @@ fit is refined until the projected points lie on the detected ones.
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +25,16 @@ from stable_signer.body.fit import DOFS, Fitter, FitResult, Landmarks, default_f
 from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.body.skeleton import (
+    Body,
     axis_angle_to_matrix,
     forward_kinematics,
     matrix_to_rotation_6d,
 )
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.camera import Camera
+from stable_signer.pose2vid.control import CHANNELS, ControlFigure, controls, posed_frames
+from stable_signer.pose2vid.mesh import MeshRenderer
+from stable_signer.pose2vid.signers import SIGNERS, STYLES, SignerCard
 
 SIZE = 256  # side of the pictures learned from
 FEWEST = 50  # frames: with fewer there is neither enough to learn from nor to measure on
@@ -218,3 +224,137 @@ def _refined(
 
 
 assert DOFS == 30  # what the shapes above say
+
+
+# --- the pairs ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What is learned from: T frames of a clip.
+
+    pictures (T, SIZE, SIZE, 3) uint8; maps (T, CHANNELS, SIZE, SIZE) uint8; hands (T, 2, 21, 2) float32
+    pixels, right and left, as detected or, where none was, as the body has them; filmed: first row, end,
+    first column, end of what the camera saw: beyond, the pictures go on with their edge. card: the signer
+    that our body is painted as. error: mean distance of the body's hand points from the detected ones,
+    pixels.
+    """
+
+    pictures: np.ndarray
+    maps: np.ndarray
+    hands: np.ndarray
+    filmed: tuple[int, int, int, int]
+    card: SignerCard
+    error: float
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @staticmethod
+    def load(folder: Path) -> Pairs:
+        """What `make_pairs` left, the arrays mapped into memory."""
+        told = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))
+        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pictures", "maps", "hands")]
+        top, bottom, left, right = told["filmed"]
+        card = signer_card_of(told["looks"])
+        return Pairs(*arrays, (top, bottom, left, right), card, told["error"])
+
+
+def signer_card_of(looks: dict[str, str]) -> SignerCard:
+    """Our first signer in the clothes and colours `seen_looks` found."""
+    first = next(iter(SIGNERS.values()))
+    clothes = replace(first.clothes, top=looks["top"], sleeves=looks["sleeves"])
+    return replace(
+        first, skin=looks["skin"], lips=looks["lips"], hair=replace(first.hair, colour=looks["hair"]), clothes=clothes
+    )
+
+
+def seen_looks(pictures: np.ndarray, marks: Landmarks, crop: Crop) -> dict[str, str]:
+    """Colours (sRGB) of skin, lips, hair and top, and the sleeves, from pictures (T, SIZE, SIZE, 3) at places
+    that the landmarks tell; medians over the clip. A hint: the networks learn what is not right in it."""
+    pose, face = crop(marks.pose[..., :2]), crop(marks.face)
+    row = {i: k for k, i in enumerate(marks.face_ids)}
+
+    def colour(places: np.ndarray) -> np.ndarray:
+        found = []
+        for picture, place in zip(pictures, places):
+            if np.isfinite(place).all():
+                x, y = (int(v) for v in np.clip(place, 0, SIZE - 1))
+                found.append(picture[y, x])
+        return np.median(found, 0) if found else np.full(3, 128.0)
+
+    def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+        return np.asarray(a + (b - a) * share)
+
+    shoulders = pose[:, 11:13].mean(1)
+    chest = shoulders + np.array([0.0, 0.35]) * np.linalg.norm(pose[:, 11] - pose[:, 12], axis=1)[:, None]
+    top = colour(chest)
+    if {1, 61, 234, 10, 152}.issubset(row):
+        nose, corner, edge, brow, chin = (face[:, row[i]] for i in (1, 61, 234, 10, 152))
+        skin = colour(between(between(nose, corner, 0.5), edge, 0.4))  # the cheek
+        hair = colour(between(chin, brow, 1.15))
+        lips = colour(face[:, row[17]]) if 17 in row else skin
+    else:
+        skin, hair, lips = colour(pose[:, 0]), np.full(3, 60.0), colour(between(pose[:, 9], pose[:, 10], 0.5))
+
+    def bare(share: float) -> bool:
+        arm = colour(between(pose[:, 14], pose[:, 16], share))
+        return bool(np.linalg.norm(arm - skin) < np.linalg.norm(arm - top))
+
+    sleeves = "short" if bare(0.2) else "three-quarter" if bare(0.75) else "long"
+    written = {
+        name: "#" + "".join(f"{int(v):02x}" for v in value)
+        for name, value in (("skin", skin), ("lips", lips), ("hair", hair), ("top", top))
+    }
+    return written | {"sleeves": sleeves}
+
+
+def make_pairs(clip: str | Path, marks: Landmarks, folder: Path) -> Pairs:
+    """Fit the body to a clip's landmarks and write the pairs into `folder`, whole or not at all.
+
+    Raises StableSignerError when the landmarks are of another clip, or hold no person or no hands.
+    """
+    found = fitted(marks)
+    part = folder.with_name(folder.name + ".part")
+    part.mkdir(parents=True, exist_ok=True)
+    pictures = np.lib.format.open_memmap(part / "pictures.npy", "w+", np.uint8, (len(marks), SIZE, SIZE, 3))
+    shape, count = (0, 0), 0
+    for frame in clip_frames(clip):
+        shape = frame.shape[:2]
+        if count < len(marks):
+            pictures[count] = found.crop.cut(frame)
+        count += 1
+    if count != len(marks):
+        shutil.rmtree(part)
+        raise StableSignerError(
+            f"{clip} has {count} frames and its landmarks {len(marks)}: give the landmarks of this clip"
+        )
+    looks = seen_looks(pictures, marks, found.crop)
+    body, card = Body.load(), signer_card_of(looks)
+    renderer = MeshRenderer(body, card, next(iter(STYLES.values())), SIZE)
+    control = ControlFigure.of(renderer)
+    maps = np.lib.format.open_memmap(part / "maps.npy", "w+", np.uint8, (len(marks), CHANNELS, SIZE, SIZE))
+    hands = np.empty((len(marks), 2, 21, 2), np.float32)
+    for k, (vertices, spots) in enumerate(posed_frames(renderer, control, found.motion)):
+        maps[k] = controls(renderer, control, vertices, spots)[2]
+        hands[k] = spots[:42].reshape(2, 21, 2)
+    detected = np.stack([marks.right_hand, marks.left_hand], 1)[..., :2]
+    detected = found.crop(detected)
+    hands = np.where(np.isfinite(detected).all((2, 3), keepdims=True), detected, hands).astype(np.float32)
+    np.save(part / "hands.npy", hands)
+    (left, top), (right, bottom) = (found.crop(np.array(p)) for p in ((0, 0), (shape[1], shape[0])))
+    rows = (max(0, int(np.ceil(top))), min(SIZE, int(bottom)), max(0, int(np.ceil(left))), min(SIZE, int(right)))
+    told = {
+        "filmed": rows,
+        "looks": looks,
+        "error": float(np.nanmean(found.error)),
+        "scale": found.crop.scale,
+        "shift": found.crop.shift,
+    }
+    (part / "pairs.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    pictures.flush()
+    maps.flush()
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
+    return Pairs.load(folder)
