@@ -297,11 +297,11 @@ def seen_looks(pictures: np.ndarray, marks: Landmarks, crop: Crop) -> dict[str, 
     else:
         skin, hair, lips = colour(pose[:, 0]), np.full(3, 60.0), colour(between(pose[:, 9], pose[:, 10], 0.5))
 
-    def bare(share: float) -> bool:
-        arm = colour(between(pose[:, 14], pose[:, 16], share))
+    def bare(a: int, b: int, share: float) -> bool:
+        arm = colour(between(pose[:, a], pose[:, b], share))
         return bool(np.linalg.norm(arm - skin) < np.linalg.norm(arm - top))
 
-    sleeves = "short" if bare(0.2) else "three-quarter" if bare(0.75) else "long"
+    sleeves = "short" if bare(12, 14, 0.7) else "three-quarter" if bare(14, 16, 0.75) else "long"
     written = {
         name: "#" + "".join(f"{int(v):02x}" for v in value)
         for name, value in (("skin", skin), ("lips", lips), ("hair", hair), ("top", top))
