@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from stable_signer.cli_slul import _check_plot, _needs, evaluate_app, train_app
+from stable_signer.errors import StableSignerError
 
 
 def register() -> None:
@@ -25,31 +27,112 @@ def register() -> None:
 
 
 def train_pose2vid(
-    config: Annotated[Path, typer.Option(help="The recipe, TOML: see docs/pose2vid.md.")],
     output: Annotated[Path, typer.Option(help="Folder of the run; an interrupted run in it goes on.")],
+    config: Annotated[
+        Path | None, typer.Option(help="The recipe, TOML: see docs/pose2vid.md. With --footage not needed.")
+    ] = None,
     pool: Annotated[Path | None, typer.Option(help="Folder for the frames, 4.5 MB each.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a PNG of the curve here at the end.")] = None,
+    footage: Annotated[
+        Path | None, typer.Option(help="A clip of a signer who consented: learn to draw them instead.")
+    ] = None,
+    signer_card: Annotated[
+        Path | None, typer.Option(help="With --footage: the signer's card, JSON, with consent and licence.")
+    ] = None,
+    environment: Annotated[
+        Path | None, typer.Option(help="With --footage: the Python of MediaPipe's environment.")
+    ] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(help="With --footage: landmarks found before, .npz of media/holistic.py.")
+    ] = None,
 ) -> None:
-    """Train Pose2Vid on frames of the studio, rendered while it learns."""
+    """Train Pose2Vid on frames of the studio, rendered while it learns, or on footage of a signer."""
+    if config is None and footage is None:
+        raise StableSignerError("there is nothing to learn from: give --config recipe.toml or --footage clip")
+    if footage is None and (signer_card or environment or landmarks):
+        raise StableSignerError("--signer-card, --environment, --landmarks go with --footage: give the clip")
+    if footage is not None:
+        if signer_card is None:
+            raise StableSignerError(
+                "footage needs --signer-card card.json with the signer's consent and licence: "
+                "nothing is learned without it"
+            )
+        if pool:
+            raise StableSignerError("--pool is for frames of the studio: leave it out with --footage")
+        _needs("accelerate", "diffusers")
+        _check_plot(plot)
+        _train_footage(footage, signer_card, output, config, environment, landmarks, plot)
+        return
+    assert config is not None
     _needs("accelerate", "diffusers")
     from stable_signer.pose2vid.train import STAGES, Pose2VidRecipe, train
-    from stable_signer.slul.train import plot_log
 
     recipe = Pose2VidRecipe.load(config)
     _check_plot(plot)
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("frames", total=None)
-
-        def on_step(stage: str, step: int, loss: float) -> None:
-            total = recipe.steps[STAGES.index(stage)]
-            bar.update(task, description=f"{stage}, loss {loss:.3f}", completed=step + 1, total=total)
-
+    with _bar(console) as bar:
+        on_step = _follower(bar, dict(zip(STAGES, recipe.steps)))
         folder = train(recipe, output, on_step, pool)
-    if plot:
-        plot_log(output / "log.jsonl", plot, (("loss", ("loss",)),), axis="step")
+    _plot(folder, plot)
     console.print(f"weights: {folder / 'weights'}")
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
+
+
+def _follower(bar: Progress, steps: dict[str, int]) -> Callable[[str, int, float], None]:
+    task = bar.add_task("frames", total=None)
+
+    def on_step(stage: str, step: int, loss: float) -> None:
+        bar.update(task, description=f"{stage}, loss {loss:.3f}", completed=step + 1, total=steps[stage])
+
+    return on_step
+
+
+def _plot(folder: Path, plot: Path | None) -> None:
+    if plot:
+        from stable_signer.slul.train import plot_log
+
+        plot_log(folder / "log.jsonl", plot, (("loss", ("loss",)),), axis="step")
+
+
+def _train_footage(
+    clip: Path,
+    signer_card: Path,
+    output: Path,
+    config: Path | None,
+    environment: Path | None,
+    landmarks: Path | None,
+    plot: Path | None,
+) -> None:
+    """The rest of `train pose2vid --footage`."""
+    from stable_signer.media.footage import footage_landmarks
+    from stable_signer.pose2vid.consent import ConsentCard
+    from stable_signer.pose2vid.footage_train import STAGES, FootageRecipe, learn
+
+    card = ConsentCard.load(signer_card)
+    recipe = FootageRecipe.load(config) if config else FootageRecipe()
+    console = Console()
+    with _bar(console) as bar:
+        figures = learn(
+            clip,
+            lambda: footage_landmarks(clip, environment, landmarks),
+            card,
+            output,
+            recipe,
+            _follower(bar, dict(zip(STAGES, recipe.steps))),
+        )
+    _plot(output, plot)
+    table = Table(title=f"{figures['frames_held_out']} held-out frames of {card.name}, {card.licence}")
+    table.add_column("row")
+    for heading in ("SSIM", "PSNR dB", "hand SSIM"):
+        table.add_column(heading, justify="right")
+    for name, row in figures["rows"].items():
+        table.add_row(name, f"{row['ssim']:.3f}", f"{row['psnr']:.1f}", f"{row['hand_ssim']:.3f}")
+    console.print(table)
+    console.print(f"weights: {output / 'weights'}")
 
 
 def evaluate_pose2vid(

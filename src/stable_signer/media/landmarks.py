@@ -6,6 +6,7 @@ missing, the error says how to make it.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -28,6 +29,7 @@ LONGEST_CLIP = 60.0  # seconds: a take is one sign
 PATIENCE = 900.0  # seconds for looking at a clip: half a second a frame on a slow machine
 WIDTHS = {"pose": (33, 3), "left_hand": (21, 3), "right_hand": (21, 3), "face": (468, 2), "world": (33, 3)}
 SCRIPT = Path(__file__).with_name("holistic.py")
+PEOPLE = Path(__file__).with_name("people.py")
 
 
 def mediapipe_python() -> Path:
@@ -105,6 +107,27 @@ def seen_landmarks(clip: str | Path, python: Path) -> Landmarks:
                 f"MediaPipe failed on {clip} ({lines[-1].strip()}): see its environment {python.parent}"
             )
         return _read(out, clip)
+
+
+def stored_landmarks(path: str | Path, clip: str | Path) -> Landmarks:
+    """What holistic.py wrote of `clip` before. Raises StableSignerError when that is none."""
+    if not Path(path).is_file():
+        raise StableSignerError(f"there are no landmarks {path}: give what media/holistic.py wrote")
+    return _read(Path(path), clip)
+
+
+def faces_seen(clip: str | Path, python: Path) -> list[int]:
+    """How many faces are seen in each of some frames of a clip, in the environment of `python`."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "faces.json"
+        call = [str(python), "-I", str(PEOPLE), str(Path(clip).resolve()), str(out)]
+        try:
+            done = subprocess.run(call, capture_output=True, timeout=PATIENCE, check=False)
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise StableSignerError(f"MediaPipe could not look at {clip} ({error}): make it anew") from error
+        if done.returncode != 0 or not out.exists():
+            raise StableSignerError(f"MediaPipe failed on {clip}: see its environment {python.parent}")
+        return [int(n) for n in json.loads(out.read_text(encoding="utf-8"))]
 
 
 def _check_clip(clip: str | Path) -> None:

@@ -1,6 +1,6 @@
 """The card of a filmed signer: who is seen, what they consented to, and under which licence.
 
-Nothing is learned from footage without it. It is copied beside the weights, which are only worth having with it.
+Nothing is learned from footage without it. It is copied beside the weights, which are nothing without it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ConsentCard:
         unknown = sorted(set(data) - set(ASKED))
         if unknown:
             raise StableSignerError(
-                f"the signer's card {path} has an unknown key {unknown[0]!r}: known keys are {', '.join(ASKED)}"
+                f"the signer's card {path} has an unknown key {unknown[0]!r}: known are {', '.join(ASKED)}"
             )
         try:
             given = date.fromisoformat(data["consent_on"].strip())

@@ -1,5 +1,5 @@
-"""Pairs to learn a filmed signer from: each frame of a clip, cropped as our camera frames a signer, beside the
-control maps of our body in the same pose.
+"""Pairs to learn a filmed signer from: each frame of a clip, cropped as our camera frames a signer, beside
+the control maps of our body in the same pose.
 
 The clip's camera stands still, so one crop (a scale and a shift, least squares between what was detected and
 our body's points) serves the whole clip. The body is fitted as a dictionary's takes are (`body/fit.py`), but
@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stable_signer.body.fit import DOFS, Fitter, FitResult, Landmarks, default_fitter, fit_holistic
+from stable_signer.body.fit import DOFS, FitResult, Fitter, Landmarks, default_fitter, fit_holistic
 from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.body.skeleton import (
@@ -38,7 +38,6 @@ from stable_signer.pose2vid.signers import SIGNERS, STYLES, SignerCard
 
 SIZE = 256  # side of the pictures learned from
 FEWEST = 50  # frames: with fewer there is neither enough to learn from nor to measure on
-LARGEST = 4096  # pixels of a frame's longer side
 ROUNDS = 3  # of crop and refinement in turn
 STEPS = 120  # of the refinement in a round
 SEEN = 0.5  # visibility from which a point of the body counts
@@ -64,7 +63,9 @@ class Crop:
         height, width = frame.shape[:2]
         left, top = (-s / self.scale for s in self.shift)
         side = size / self.scale
-        around = [max(0, int(np.ceil(v)) + 1) for v in (-top, top + side - height, -left, left + side - width)]
+        around = [
+            max(0, int(np.ceil(v)) + 1) for v in (-top, top + side - height, -left, left + side - width)
+        ]
         wide = np.pad(frame, ((around[0], around[1]), (around[2], around[3]), (0, 0)), mode="edge")
         left, top = left + around[2], top + around[0]
         box = (left, top, left + side, top + side)
@@ -113,13 +114,15 @@ class _Points:
         self.seen = np.concatenate([hands, pose[..., :2], marks.face[:, rows]], 1).astype(np.float64)
         frames = len(marks)
         sigma = [_PIXEL] * 42 + [_SHOULDER] * 2 + [_ELBOW] * 2 + [2 * _PIXEL] * len(rows)
-        known = np.isfinite(self.seen).all(2)
+        known = np.asarray(np.isfinite(self.seen).all(2))
         known[:, 42:46] &= pose[..., 2] > SEEN
         # a hand far from the body's own wrist is the other one, or none (as in body/fit.py)
         width = np.nanmedian(np.linalg.norm(marks.pose[:, 11, :2] - marks.pose[:, 12, :2], axis=1))
         for side, wrist in ((slice(0, 21), 16), (slice(21, 42), 15)):
             with np.errstate(invalid="ignore"):
-                far = np.linalg.norm(self.seen[:, side.start] - marks.pose[:, wrist, :2], axis=1) > 0.35 * width
+                far = (
+                    np.linalg.norm(self.seen[:, side.start] - marks.pose[:, wrist, :2], axis=1) > 0.35 * width
+                )
             known[far, side] = False
         self.weight = np.where(known, 1 / np.tile(sigma, (frames, 1)) ** 2, 0.0)
         self.seen = np.where(known[..., None], self.seen, 0.0)
@@ -192,7 +195,7 @@ def _refined(
     fit: FitResult,
     start: tuple[Tensor, Tensor, Tensor],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Degrees of freedom (T, 2, 30), head (T, 3) and root (T, 3) drawn to where the picture has the points."""
+    """Degrees of freedom (T, 2, 30), head (T, 3), root (T, 3) drawn to where the picture has the points."""
     target = torch.from_numpy(crop(points.seen)).float()
     weight = torch.from_numpy(points.weight).float()
     usual, level = (torch.from_numpy(np.asarray(x, np.float32)) for x in (fit.dofs, fit.head))
@@ -254,10 +257,12 @@ class Pairs:
     def load(folder: Path) -> Pairs:
         """What `make_pairs` left, the arrays mapped into memory."""
         told = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))
-        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pictures", "maps", "hands")]
+        pictures, maps, hands = (
+            np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pictures", "maps", "hands")
+        )
         top, bottom, left, right = told["filmed"]
         card = signer_card_of(told["looks"])
-        return Pairs(*arrays, (top, bottom, left, right), card, told["error"])
+        return Pairs(pictures, maps, hands, (top, bottom, left, right), card, told["error"])
 
 
 def signer_card_of(looks: dict[str, str]) -> SignerCard:
@@ -265,7 +270,11 @@ def signer_card_of(looks: dict[str, str]) -> SignerCard:
     first = next(iter(SIGNERS.values()))
     clothes = replace(first.clothes, top=looks["top"], sleeves=looks["sleeves"])
     return replace(
-        first, skin=looks["skin"], lips=looks["lips"], hair=replace(first.hair, colour=looks["hair"]), clothes=clothes
+        first,
+        skin=looks["skin"],
+        lips=looks["lips"],
+        hair=replace(first.hair, colour=looks["hair"]),
+        clothes=clothes,
     )
 
 
@@ -343,7 +352,12 @@ def make_pairs(clip: str | Path, marks: Landmarks, folder: Path) -> Pairs:
     hands = np.where(np.isfinite(detected).all((2, 3), keepdims=True), detected, hands).astype(np.float32)
     np.save(part / "hands.npy", hands)
     (left, top), (right, bottom) = (found.crop(np.array(p)) for p in ((0, 0), (shape[1], shape[0])))
-    rows = (max(0, int(np.ceil(top))), min(SIZE, int(bottom)), max(0, int(np.ceil(left))), min(SIZE, int(right)))
+    rows = (
+        max(0, int(np.ceil(top))),
+        min(SIZE, int(bottom)),
+        max(0, int(np.ceil(left))),
+        min(SIZE, int(right)),
+    )
     told = {
         "filmed": rows,
         "looks": looks,

@@ -2,7 +2,7 @@
 
     stable-signer train pose2vid --footage clip.mp4 --signer-card card.json --output runs/ana
 
-Whole pictures are learned, with the wall behind the signer and the parts of them that our body does not cover.
+Whole pictures are learned, with the wall behind the signer and what of them our body does not cover.
 So there is a plate, a picture that is learned as such and starts as the clip's median: what is drawn is
 
     picture = decoded + (1 - coverage) * plate
@@ -99,7 +99,9 @@ class FootageRecipe:
                 f"{path}: there is no size {recipe.size!r}: choose one of {', '.join(SIZES)}"
             )
         if recipe.square % 32 or not 64 <= recipe.square <= SIZE or recipe.batch < 1:
-            raise StableSignerError(f"{path}: square must be 64 to {SIZE}, a multiple of 32, and batch 1 or more")
+            raise StableSignerError(
+                f"{path}: square must be 64 to {SIZE}, a multiple of 32, and batch 1 or more"
+            )
         return recipe
 
 
@@ -125,7 +127,9 @@ class Filmed(nn.Module):
         frame, each latent told the one before."""
         channels = self.model.autoencoder.config.latent_channels
         cells = maps.shape[-1] // FACTOR
-        noise = torch.randn(1, channels, cells, cells, generator=torch.Generator().manual_seed(seed)).to(maps.device)
+        noise = torch.randn(1, channels, cells, cells, generator=torch.Generator().manual_seed(seed)).to(
+            maps.device
+        )
         latent, pictures = None, []
         for one in maps.split(1):
             latent = self.model.latents(one, self.vector[None], latent, noise)
@@ -208,7 +212,13 @@ def footage_loss(found: Tensor, truth: Tensor, maps: Tensor, filmed: Tensor, pla
 
 
 def _loss(
-    stage: str, filmed: Filmed, frozen: Filmed, clip: _Clip, recipe: FootageRecipe, seed: int, device: torch.device
+    stage: str,
+    filmed: Filmed,
+    frozen: Filmed,
+    clip: _Clip,
+    recipe: FootageRecipe,
+    seed: int,
+    device: torch.device,
 ) -> Tensor:
     """Of one batch. frozen: the encoder and the plate that latents of the second stage are made with."""
     (before, now, after), maps, seen, places = clip.draw(recipe, seed)
@@ -222,7 +232,10 @@ def _loss(
     chance = torch.rand(recipe.batch, 5, generator=generator).to(device)
     with torch.no_grad():
         old = _cut(frozen.plate, places, recipe.square)
-        clean, previous = frozen.encode(now, maps[1], old).float(), frozen.encode(before, maps[0], old).float()
+        clean, previous = (
+            frozen.encode(now, maps[1], old).float(),
+            frozen.encode(before, maps[0], old).float(),
+        )
     noise = torch.randn(2, *clean.shape, generator=generator).to(device)
     kept = (chance[:, 0] > recipe.previous_dropout).float()[:, None, None, None]
     previous = (previous + 0.4 * chance[:, 1, None, None, None] * noise[1]) * kept
@@ -283,7 +296,9 @@ def learn(
     if state is None:
         found = marks()
         if len(found) < FEWEST:
-            raise StableSignerError(f"{clip} has {len(found)} frames: at least {FEWEST} are needed to learn from")
+            raise StableSignerError(
+                f"{clip} has {len(found)} frames: at least {FEWEST} are needed to learn from"
+            )
         pairs = make_pairs(clip, found, output / "pairs")
         state = {"stage": 0, "step": 0}
         write_state(output, recipe, state)
@@ -365,7 +380,9 @@ def _stage(
     return mean
 
 
-def _figures(found: Tensor, truth: Tensor, hands: Tensor, filmed: tuple[int, int, int, int]) -> dict[str, float]:
+def _figures(
+    found: Tensor, truth: Tensor, hands: Tensor, filmed: tuple[int, int, int, int]
+) -> dict[str, float]:
     top, bottom, left, right = filmed
     a, b = (x[:, :, top:bottom, left:right] for x in (found, truth))
     return {
@@ -383,26 +400,41 @@ def measure(filmed: Filmed, pairs: Pairs, train: int, output: Path | None = None
     device = filmed.plate.device
 
     def of(rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        picture = torch.from_numpy(np.array(pairs.pictures[rows])).permute(0, 3, 1, 2).float().to(device) / 255
-        return picture, torch.from_numpy(np.array(pairs.maps[rows])).to(device), torch.from_numpy(np.array(pairs.hands[rows]))
+        picture = (
+            torch.from_numpy(np.array(pairs.pictures[rows])).permute(0, 3, 1, 2).float().to(device) / 255
+        )
+        return (
+            picture,
+            torch.from_numpy(np.array(pairs.maps[rows])).to(device),
+            torch.from_numpy(np.array(pairs.hands[rows])),
+        )
 
     truth, maps, hands = of(slice(train, len(pairs)))
     drawn = filmed.film(maps)
     plate = filmed.plate[None]
-    again = torch.cat([filmed.decode(filmed.encode(t, m, plate), m, plate) for t, m in zip(truth.split(1), maps.split(1))])
+    again = torch.cat(
+        [filmed.decode(filmed.encode(t, m, plate), m, plate) for t, m in zip(truth.split(1), maps.split(1))]
+    )
     known, known_maps, known_hands = of(slice(max(0, train - len(truth)), train))
-    mean = torch.from_numpy(np.asarray(pairs.pictures[:train], np.float32).mean(0)).permute(2, 0, 1).to(device) / 255
+    mean = (
+        torch.from_numpy(np.asarray(pairs.pictures[:train], np.float32).mean(0)).permute(2, 0, 1).to(device)
+        / 255
+    )
     rows = {
         "pose2vid": _figures(drawn, truth, hands, pairs.filmed),
         "autoencoder alone (ceiling)": _figures(again.clamp(0, 1), truth, hands, pairs.filmed),
         "floor: mean training frame": _figures(mean.expand_as(truth), truth, hands, pairs.filmed),
         "floor: last training frame": _figures(known[-1:].expand_as(truth), truth, hands, pairs.filmed),
-        "pose2vid, the last training frames": _figures(filmed.film(known_maps), known, known_hands, pairs.filmed),
+        "pose2vid, the last training frames": _figures(
+            filmed.film(known_maps), known, known_hands, pairs.filmed
+        ),
     }
     if output is not None:
         shown = np.linspace(0, len(truth) - 1, min(6, len(truth))).round().astype(int)
         sheet = torch.cat([torch.cat([x[k] for k in shown], 2) for x in (truth, drawn, again.clamp(0, 1))], 1)
-        Image.fromarray((sheet * 255).round().byte().permute(1, 2, 0).cpu().numpy()).save(output / "held_out.png")
+        Image.fromarray((sheet * 255).round().byte().permute(1, 2, 0).cpu().numpy()).save(
+            output / "held_out.png"
+        )
     return {
         "size": SIZE,
         "frames_learned": train,

@@ -1,0 +1,64 @@
+"""Footage of one signer, to learn a picture from: may it be used, and what is seen in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from stable_signer.body.fit import Landmarks
+from stable_signer.errors import StableSignerError
+from stable_signer.media.files import read_bytes
+from stable_signer.media.landmarks import (
+    check_mediapipe,
+    faces_seen,
+    mediapipe_python,
+    seen_landmarks,
+    stored_landmarks,
+)
+from stable_signer.pose2vid.footage import FEWEST, clip_frames
+
+LARGEST = 4096  # pixels of a frame's longer side
+CROWD = 0.2  # of the frames looked at may show more than one face: posters, false finds
+
+
+def check_footage(clip: str | Path) -> None:
+    """Raises StableSignerError, before anything is looked for, for a clip that cannot be learned from."""
+    read_bytes(clip, "the clip")
+    count, longest = 0, 0
+    try:
+        for frame in clip_frames(clip):
+            count, longest = count + 1, max(frame.shape[:2])
+            if longest > LARGEST:
+                break
+    except (av.FFmpegError, IndexError) as error:
+        raise StableSignerError(f"{clip} cannot be read as a video: give an mp4 of the signer") from error
+    if longest > LARGEST:
+        raise StableSignerError(f"{clip} is {longest} pixels wide or high: scale it to {LARGEST} at most")
+    if count < FEWEST:
+        raise StableSignerError(f"{clip} has {count} frames: at least {FEWEST} are needed to learn from")
+
+
+def footage_landmarks(clip: str | Path, python: Path | None, stored: Path | None) -> Landmarks:
+    """What is seen in a clip of one signer, by MediaPipe in the environment of `python` (None: the usual
+    one), or found before and `stored`. Stored landmarks are taken for those of the only person there.
+
+    Raises StableSignerError for a clip that is too short or large, of nobody or of several people, and
+    without the environment.
+    """
+    check_footage(clip)
+    if stored is not None:
+        marks = stored_landmarks(stored, clip)
+    else:
+        python = python or mediapipe_python()
+        check_mediapipe(python)
+        faces = faces_seen(clip, python)
+        if sum(n > 1 for n in faces) > CROWD * len(faces):
+            raise StableSignerError(f"{clip} shows more than one person: cut the picture to the signer")
+        marks = seen_landmarks(clip, python)
+    if not np.isfinite(marks.pose).any():
+        raise StableSignerError(f"no person was seen in {clip}: film the whole upper body, in good light")
+    if not any(np.isfinite(hand).any() for hand in (marks.left_hand, marks.right_hand)):
+        raise StableSignerError(f"no hand was seen in {clip}: film the whole upper body, in good light")
+    return marks
