@@ -36,6 +36,7 @@ from stable_signer.pose2vid.control import CHANNELS, ControlFigure, controls, po
 from stable_signer.pose2vid.mesh import MeshRenderer
 from stable_signer.pose2vid.signers import SIGNERS, STYLES, SignerCard
 
+HELD_OUT = 0.2  # of a clip's frames, the last ones
 SIZE = 256  # side of the pictures learned from
 FEWEST = 50  # frames: with fewer there is neither enough to learn from nor to measure on
 ROUNDS = 3  # of crop and refinement in turn
@@ -278,9 +279,14 @@ def signer_card_of(looks: dict[str, str]) -> SignerCard:
     )
 
 
+def learned_frames(count: int) -> int:
+    """How many of a clip's frames are learned from: the first ones; the others are only measured on."""
+    return count - round(count * HELD_OUT)
+
+
 def seen_looks(pictures: np.ndarray, marks: Landmarks, crop: Crop) -> dict[str, str]:
-    """Colours (sRGB) of skin, lips, hair and top, and the sleeves, from pictures (T, SIZE, SIZE, 3) at places
-    that the landmarks tell; medians over the clip. A hint: the networks learn what is not right in it."""
+    """Colours (sRGB) of skin, lips, hair and top, and the sleeves, from pictures (T, SIZE, SIZE, 3) at
+    places that the landmarks tell; medians over these pictures. A hint: the networks learn what is not right in it."""
     pose, face = crop(marks.pose[..., :2]), crop(marks.face)
     row = {i: k for k, i in enumerate(marks.face_ids)}
 
@@ -338,7 +344,7 @@ def make_pairs(clip: str | Path, marks: Landmarks, folder: Path) -> Pairs:
         raise StableSignerError(
             f"{clip} has {count} frames and its landmarks {len(marks)}: give the landmarks of this clip"
         )
-    looks = seen_looks(pictures, marks, found.crop)
+    looks = seen_looks(pictures[: learned_frames(len(marks))], marks, found.crop)
     body, card = Body.load(), signer_card_of(looks)
     renderer = MeshRenderer(body, card, next(iter(STYLES.values())), SIZE)
     control = ControlFigure.of(renderer)

@@ -42,7 +42,7 @@ from stable_signer.pose2vid.autoencoder import FACTOR, GREY, coverage, unit_maps
 from stable_signer.pose2vid.consent import ConsentCard
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
-from stable_signer.pose2vid.footage import FEWEST, SIZE, Pairs, make_pairs, signer_card_of
+from stable_signer.pose2vid.footage import FEWEST, SIZE, Pairs, learned_frames, make_pairs
 from stable_signer.pose2vid.likeness import hand_ssim, psnr, ssim, ssim_map
 from stable_signer.pose2vid.sampler import Pose2Vid, make_scheduler
 from stable_signer.pose2vid.signers import STYLES
@@ -58,7 +58,6 @@ from stable_signer.slul.runs import (
 )
 
 STAGES = ("autoencoder", "denoiser")
-HELD_OUT = 0.2  # of the clip's frames, the last ones
 HAND_WEIGHT, FACE_WEIGHT, MOVED_WEIGHT = 5.0, 3.0, 2.0  # beside 1 for every pixel of the figure
 WALL_WEIGHT, UNSEEN_WEIGHT = 0.3, 0.02  # behind the figure; beyond what the camera saw
 
@@ -165,7 +164,7 @@ class _Clip:
     """The frames learned from, on the training device."""
 
     def __init__(self, pairs: Pairs, device: torch.device) -> None:
-        self.train = len(pairs) - round(len(pairs) * HELD_OUT)
+        self.train = learned_frames(len(pairs))
         self.pairs, self.device = pairs, device
         self.pictures = torch.from_numpy(np.array(pairs.pictures[: self.train])).permute(0, 3, 1, 2)
         self.plate = self.pictures.median(0).values.float() / 255
@@ -445,4 +444,4 @@ def measure(filmed: Filmed, pairs: Pairs, train: int, output: Path | None = None
     }
 
 
-__all__ = ["Filmed", "FootageRecipe", "learn", "measure", "signer_card_of"]
+__all__ = ["Filmed", "FootageRecipe", "learn", "measure"]
