@@ -286,7 +286,7 @@ def learned_frames(count: int) -> int:
 
 def seen_looks(pictures: np.ndarray, marks: Landmarks, crop: Crop) -> dict[str, str]:
     """Colours (sRGB) of skin, lips, hair and top, and the sleeves, from pictures (T, SIZE, SIZE, 3) at
-    places that the landmarks tell; medians over these pictures. A hint: the networks learn what is not right in it."""
+    places that the landmarks tell; medians over these pictures. A hint: the networks learn the rest."""
     pose, face = crop(marks.pose[..., :2]), crop(marks.face)
     row = {i: k for k, i in enumerate(marks.face_ids)}
 
