@@ -6,7 +6,6 @@ perform is kept in `Notation.simplified`, never passed over in silence. `hamnosy
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,7 +32,7 @@ def parse(text: str) -> Notation:
 
 POSTURE_KINDS = {
     *("shape", "fingers", "palm", "place", "side", "hand", "digit", "on", "contact", "apart", "behind"),
-    *("nondominant", "plus"),
+    "nondominant",
 }
 MODIFIERS = {"size", "pace", "arc", "ripple", "start", "turn", "halt", "between", "repeat", "alternating"}
 
@@ -56,6 +55,11 @@ class _Reader:
     def ahead(self, steps: int) -> Symbol | None:
         rest = [s for s in self.row[self.at :] if s.kind != "lax"]
         return rest[steps] if steps < len(rest) else None
+
+    def _joins(self, *kinds: str) -> bool:
+        """Whether `between` is next, with a symbol of one of these kinds behind it."""
+        after = self.ahead(1) if self.kind == "between" else None
+        return after is not None and after.kind in kinds
 
     def take(self) -> Symbol:
         if not self.kind:
@@ -97,7 +101,7 @@ class _Reader:
         while symmetry and (
             self.kind in ("size", "alternating") or (self.kind, self._value) == ("bend", "straight")
         ):
-            alternating |= self.kind == "alternating" or self.kind == "size"
+            alternating |= self.kind != "bend"
             if self.take().kind != "alternating":
                 self.simplified.append("a further mirroring of the hands")
         posture = self.posture()
@@ -118,20 +122,11 @@ class _Reader:
 
     # --- postures
 
-    def posture(self, within: tuple[str, ...] = ()) -> Posture:
-        """Everything that is said of hands from here on. within: kinds to stop at besides actions."""
+    def posture(self) -> Posture:
+        """Everything that is said of hands from here on."""
         found = Posture()
-        while self.kind in POSTURE_KINDS - {"plus"} or self.kind in ("open", "alternative"):
-            if self.kind in within:
-                break
-            if self.kind == "open":
-                if not self._opens_posture():
-                    break
-                found = self._group(found)
-            elif self.kind == "alternative":
-                break
-            else:
-                found = self._said(found)
+        while self.kind in POSTURE_KINDS or (self.kind == "open" and self._opens_posture()):
+            found = self._group(found) if self.kind == "open" else self._said(found)
             if found.sites and self.kind == "bend":
                 self.take()
                 self.simplified.append("a finer place on the body")
@@ -142,7 +137,7 @@ class _Reader:
         n = 1
         while (symbol := self.ahead(n)) is not None and symbol.kind == "open":
             n += 1
-        return symbol is not None and symbol.kind in POSTURE_KINDS
+        return symbol is not None and symbol.kind in {*POSTURE_KINDS, "plus"}
 
     def _said(self, found: Posture) -> Posture:
         """One statement more."""
@@ -177,13 +172,15 @@ class _Reader:
             self.take()
             return replace(found, behind=True)
         self.take()  # the left hand alone
-        return replace(found, other=self.posture(("plus",)))
+        return replace(found, other=self.posture())
 
     def _group(self, found: Posture) -> Posture:
         """A bracket of postures: of both hands, or `right + left`, or the point of the hand that touches."""
         kind = self.enter()
         if kind == "alt":
-            return self._alternatives(lambda: self._merged(found, self.posture()))
+            found = self._merged(found, self.posture())
+            self._skip_alternatives()
+            return found
         right = Posture() if self.kind == "plus" else self.posture()
         left = None
         if self.kind == "plus":
@@ -197,17 +194,12 @@ class _Reader:
         return self._merged(found, right)
 
     def _merged(self, first: Posture, then: Posture) -> Posture:
-        more = then.said() | {"sites": (*first.sites, *then.sites)}
-        return replace(first, **more, other=then.other or first.other)
-
-    def _alternatives(self, read: Callable[[], Posture]) -> Posture:
-        """`{this|that}`: the first is performed."""
-        chosen = read()
-        self.simplified.append("an alternative form")
-        self._skip_alternatives()
-        return chosen
+        sites, other = (*first.sites, *then.sites), then.other or first.other
+        return replace(first.overlaid(then), sites=sites, other=other)
 
     def _skip_alternatives(self) -> None:
+        """`{this|that}`: the first is performed, what comes after it is passed."""
+        self.simplified.append("an alternative form")
         inner = 0
         while self.kind and not (self.kind == "close" and inner == 0):
             inner += {"open": 1, "close": -1}.get(self.take().kind, 0)
@@ -224,11 +216,8 @@ class _Reader:
     def _directions(self, kind: str) -> np.ndarray:
         """One direction, or the middle of several."""
         total = direction(self.take().value)
-        while self.kind in (kind, "between"):
+        while self.kind == kind or self._joins(kind):
             if self.kind == "between":
-                after = self.ahead(1)
-                if after is None or after.kind != kind:
-                    break
                 self.take()
             total = total + direction(self.take().value)
         size = float(np.linalg.norm(total))
@@ -281,7 +270,7 @@ class _Reader:
                 bends.append(((finger,), how, name))
         elif finger != "thumb":
             named.append(finger)
-        if self.kind == "between" and (after := self.ahead(1)) is not None and after.kind == "digit":
+        if self._joins("digit"):
             self.take()
         return True
 
@@ -290,11 +279,7 @@ class _Reader:
     def _places(self) -> tuple[Site, ...]:
         """A place with its side, or two with `between`."""
         first = self._place()
-        if (
-            self.kind == "between"
-            and (after := self.ahead(1)) is not None
-            and after.kind in ("place", "side")
-        ):
+        if self._joins("place", "side"):
             self.take()
             return first, self._place()
         return (first,)
@@ -319,11 +304,7 @@ class _Reader:
     def _point(self) -> Site:
         """A point of the hand: of its palm and arm, or of one or more fingers."""
         where, fingers, site = "tip", [], None
-        while self.kind in ("hand", "digit", "on") or (
-            self.kind == "between"
-            and (after := self.ahead(1)) is not None
-            and after.kind in ("hand", "digit")
-        ):
+        while self.kind in ("hand", "digit", "on") or self._joins("hand", "digit"):
             symbol = self.take()
             if symbol.kind == "on":
                 where = symbol.value
@@ -354,7 +335,7 @@ class _Reader:
         elif kind == "replace":
             self.take()
             row.append(Action("replace", posture=self.posture()))
-        elif kind in POSTURE_KINDS - {"plus"}:
+        elif kind in POSTURE_KINDS:
             self._reach(row, self.posture())
         elif kind in MODIFIERS:
             self._modify(row)
@@ -370,7 +351,6 @@ class _Reader:
             inner: list[Action] = []
             while self.kind not in ("", "close", "alternative"):
                 self.action(inner)
-            self.simplified.append("an alternative form")
             self._skip_alternatives()
             row.extend(inner)
             return
@@ -396,10 +376,11 @@ class _Reader:
         if symbol.kind == "play":
             return Action("play", what=symbol.value)
         way = direction(symbol.value)
-        if self.kind == "between" and (after := self.ahead(1)) is not None and after.kind == symbol.kind:
+        if self._joins(symbol.kind):
             self.take()
             both = way + direction(self.take().value)
-            way = both / max(float(np.linalg.norm(both)), 1e-6) if np.linalg.norm(both) > 1e-6 else way
+            length = float(np.linalg.norm(both))
+            way = both / length if length > 1e-6 else way
         return Action(
             "circle" if symbol.kind == "stir" else symbol.kind,
             way,
@@ -435,7 +416,7 @@ class _Reader:
         elif symbol.kind == "start":
             last.start = direction(symbol.value) if last.start is None else last.start
         elif symbol.kind == "turn":
-            last.turns += float(symbol.value) - 1 if last.turns == 1 else float(symbol.value)
+            pass  # one whole turn: what a circle is anyway
         elif symbol.kind == "halt":
             last.hold += float(symbol.value)
         elif symbol.kind == "repeat":
@@ -466,8 +447,7 @@ def _both(found: Posture, right: Posture, left: Posture) -> Posture:
             sites=(*found.sites, points[1]),
             contact=met if met is not None else found.contact,
         )
-    other = replace(found.other or Posture(), **left.said())
-    return replace(found, **right.said(), other=other)
+    return replace(found.overlaid(right), other=(found.other or Posture()).overlaid(left))
 
 
 def _halfway_shape(first: str, second: str) -> str:

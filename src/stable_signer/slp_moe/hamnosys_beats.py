@@ -40,10 +40,6 @@ class Beat:
     fingers: str = ""
     tap: float = 0.0
 
-    @staticmethod
-    def still(units: float = 0.5) -> Beat:
-        return Beat(np.zeros(3), np.zeros(3), units)
-
 
 def compound(action: Action) -> bool:
     """Whether an action cannot be merged with others: each hand does its own, or it is repeated."""
@@ -62,7 +58,7 @@ def beats(action: Action, simplified: list[str]) -> Iterator[Beat]:
     elif action.kind == "replace":
         yield Beat(zero, zero, 0.7 * action.pace, action.hold, posture=action.posture)
     elif action.kind == "still":
-        yield Beat.still()
+        yield Beat(zero, zero, 0.5)
     elif action.kind == "tap":
         yield from (Beat(zero, zero, 0.5, tap=away) for away in (TAP, -TAP))
     elif action.kind == "row":
@@ -103,11 +99,9 @@ def _circling(action: Action) -> Beat:
         first = direction("P")
     first = first / np.linalg.norm(first)
     second = np.cross(axis, first)
-    units = 1.5 * action.pace * action.turns
-    return Beat(
-        np.zeros(3), np.zeros(3), units, action.hold,
-        circle=(first, second, RADIUS * action.size, action.turns), posture=action.posture,
-    )  # fmt: skip
+    circle = (first, second, RADIUS * action.size, 1.0)
+    units = 1.5 * action.pace
+    return Beat(np.zeros(3), np.zeros(3), units, action.hold, circle, action.posture)
 
 
 def _playing(action: Action) -> Iterator[Beat]:

@@ -18,7 +18,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.hamnosys import parse
 from stable_signer.slp_moe.hamnosys_beats import Beat, beats, compound, played
 from stable_signer.slp_moe.hamnosys_tree import Action, Part, Posture, Site, symbols
-from stable_signer.slp_moe.notation import Key, SignSpec
+from stable_signer.slp_moe.notation import Key, SignSpec, shifted
 from stable_signer.slp_moe.places import PLACES, direction
 
 BESIDE = 0.07  # metres further to the side than `at the side`
@@ -35,9 +35,9 @@ TOUCHING = {
     "radial": (1.0, 0.0, 0.0),
     "tip": (0.0, 1.0, 0.0),
 }
-TIPS = (("1", "index"), ("L", "index"), ("H", "index"), ("V", "middle"), ("3", "middle"), ("A", "knuckles"),
-        ("S", "knuckles"), ("baby_o", "pinch"), ("F", "pinch"), ("flat_o", "tips"), ("O", "tips"),
-        ("curved_l", "index"))  # fmt: skip
+TIPS = {"1": "index", "L": "index", "H": "index", "V": "middle", "3": "middle", "A": "knuckles",
+        "S": "knuckles", "baby_o": "pinch", "F": "pinch", "flat_o": "tips", "O": "tips",
+        "curved_l": "index"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,6 @@ class _Stage:
         self.hands = {"R": _Hand(), "L": _Hand()}
         self.simplified: list[str] = []
         self.part = Part("", False, Posture(), ())
-        self.units = 0.0
 
     # --- a sign
 
@@ -133,17 +132,15 @@ class _Stage:
             keep = side == "L" and not uses_left
             key = replace(self.rows["L"][-1], way=start, hold=0.0) if keep else self.hands[side].key(start)
             self._append(side, key)
-        self.units += start
-        before = {side: len(self.rows[side]) for side in sides}
+        begun = len(self.rows["L"]) - 1
         for action in part.actions:
             self._do(action, sides=tuple(s for s in sides if s == "R" or part.symmetry))
-        if len(self.rows["R"]) == before["R"] and len(part.actions) == 0:
+        if not part.actions:
             for side in sides:
                 self.rows[side][-1] = replace(self.rows[side][-1], hold=1.2)
-            self.units += 1.2
-        self._even(sides)
-        if part.alternating and part.symmetry and uses_left and len(sides) == 2:
-            self._alternate(before)
+        self._wait(dict.fromkeys(sides, 0.0))
+        if part.alternating and part.symmetry:
+            self._alternate(begun)
 
     def _append(self, side: str, key: Key) -> None:
         if len(self.rows[side]) >= MOST_KEYS:
@@ -152,33 +149,19 @@ class _Stage:
             )
         self.rows[side].append(key)
 
-    def _even(self, sides: list[str]) -> None:
-        """Both rows of keys last equally long: the shorter one waits at its end."""
-        spent = {
-            side: sum(k.way + k.hold for k in self.rows[side][1:]) + self.rows[side][0].hold for side in sides
-        }
-        self.units = longest = max(spent.values())
-        for side in sides:
-            last = self.rows[side][-1]
-            self.rows[side][-1] = replace(last, hold=last.hold + longest - spent[side])
-
-    def _alternate(self, before: dict[str, int]) -> None:
-        """The left hand goes through what it does the other way round."""
-        start = before["L"] - 1
-        row = self.rows["L"][start:]
-        if any(k.circle for k in row):
-            row = [
-                replace(k, circle=(-k.circle[0], -k.circle[1], *k.circle[2:])) if k.circle else k for k in row
-            ]
-        elif len(row) > 1:
-            ways = [(k.way, k.hold) for k in row]
-            row = [replace(k, way=w, hold=h) for k, (w, h) in zip(row[::-1], ways, strict=True)]
-        self.rows["L"][start:] = row
+    def _alternate(self, begun: int) -> None:
+        """The left hand goes through what it does since key `begun` the other way round, at the same pace."""
+        row = self.rows["L"][begun:]
+        turned = shifted(tuple(row))
+        self.rows["L"][begun:] = [
+            replace(k, way=paced.way, hold=paced.hold) for k, paced in zip(turned, row, strict=True)
+        ]
 
     def sign(self, gloss: str) -> SignSpec:
         """What has been played, as a sign in notation."""
         right, left = tuple(self.rows["R"]), tuple(self.rows["L"])
-        seconds = float(np.clip(START + UNIT * self.units, SHORTEST, LONGEST))
+        units = max(self._spent(side) for side in ("R", "L"))
+        seconds = float(np.clip(START + UNIT * units, SHORTEST, LONGEST))
         if left and len(left) == len(right) and all(map(_same_key, left, right)):
             return SignSpec(gloss, seconds, right, 1, "=", approximate=True)
         return SignSpec(gloss, seconds, right, 1, left or "", approximate=True)
@@ -281,14 +264,14 @@ class _Stage:
             return
         for side in sides:
             absolute = side == "L" and (len(sides) == 1 or self.part.symmetry == "parallel")
-            for beat in list(beats(action, self.simplified)):
+            for beat in beats(action, self.simplified):
                 self._beat(side, beat, absolute, alone=len(sides) == 1)
 
     def _spent(self, side: str) -> float:
         return sum(k.way + k.hold for k in self.rows[side])
 
     def _wait(self, start: dict[str, float]) -> None:
-        """After each hand did something of its own: the one that was done earlier waits."""
+        """The hand that is done earlier waits for the other. start: what each had spent before."""
         took = {s: self._spent(s) - t for s, t in start.items()}
         longest = max(took.values())
         for side, spent in took.items():
@@ -438,7 +421,7 @@ def _touching(hand: _Hand, towards: np.ndarray) -> str:
     if name != "tip":
         return name
     base = hand.shape.split(":")[0].split("/")[0]
-    return dict(TIPS).get(base, "middle")
+    return TIPS.get(base, "middle")
 
 
 def _same(a: _Hand, b: _Hand) -> bool:

@@ -97,8 +97,8 @@ class Action:
     kind: 'move', 'circle', 'play', 'tap', 'replace', 'still', or of several actions 'row' (one after the
     other), 'together', 'hands' (the right hand's, the left hand's), 'again' (with `mode` and `times`).
     way: (3,) unit direction, a circle's axis; what: which play. size, pace: factors. arc: (3,) direction of
-    the bulge, with arc_size. ripple: wavy. start: (3,) where on a circle it begins. turns: of a circle.
-    hold: time units of staying at the end. posture: what is reached.
+    the bulge, with arc_size. ripple: wavy. start: (3,) where on a circle it begins. hold: time units of
+    staying at the end. posture: what is reached.
     """
 
     kind: str
@@ -110,7 +110,6 @@ class Action:
     arc_size: float = 1.0
     ripple: bool = False
     start: np.ndarray | None = None
-    turns: float = 1.0
     hold: float = 0.0
     posture: Posture | None = None
     parts: tuple[Action, ...] = ()

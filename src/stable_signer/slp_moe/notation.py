@@ -167,11 +167,11 @@ def tracks(
     if sign.left == "=":
         left = right
     elif sign.left == "~":
-        left = hand_track(_shifted(sign.right), sign.repeat, progress)
+        left = hand_track(shifted(sign.right), sign.repeat, progress)
     return right, left
 
 
-def _shifted(keys: tuple[Key, ...]) -> tuple[Key, ...]:
+def shifted(keys: tuple[Key, ...]) -> tuple[Key, ...]:
     """The same keys half a cycle later, for the other hand of an alternating sign."""
     if any(k.circle for k in keys):
         return tuple(
