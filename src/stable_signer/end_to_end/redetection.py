@@ -1,10 +1,9 @@
 """The picture read back: a system's motion is drawn as a video, and MediaPipe Holistic looks at that.
 
 Every system is drawn by our own renderer, as one signer, because the rival's drawing of people wants a model
-from the network; small and as a mesh, which is quick and costs the eye nothing (docs/decisions.md). MediaPipe
-runs in an environment of its own (`media/landmarks.py`), as it does for filmed takes, and what it sees is
-fitted to our body as the points of any tool are: nothing of the motion that drove the picture is left but
-where the signs lie in time.
+from the network; small and as a mesh, because that is quick. MediaPipe runs in an environment of its own
+(`media/landmarks.py`), as it does for filmed takes, and what it sees is fitted to our body as the points of
+any tool are: nothing of the motion that drove the picture is left but where the signs lie in time.
 """
 
 from __future__ import annotations

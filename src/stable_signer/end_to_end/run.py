@@ -71,7 +71,6 @@ class Outcome:
     best: tuple[tuple[str, ...], ...]
     measures: dict[str, float]
     error: str = ""
-    glosses: tuple[str, ...] = ()  # all signs in order: as read where the judge knows them, else as claimed
 
     @property
     def read(self) -> str:
@@ -180,9 +179,8 @@ def broken(made: Signed, how: str) -> Signed:
 def read_back(made: Signed, judge: rec.Recogniser, names: Mapping[str, str]) -> Outcome:
     """Let the judge look at every sign that it could know; names: our gloss -> its class."""
     seen = rec.features(made.motion)
-    parts, claimed, led, at = [], [], [], []
-    glosses = [gloss for gloss, _, _ in made.signs]
-    for k, (gloss, first, last) in enumerate(made.signs):
+    parts, claimed, led = [], [], []
+    for gloss, first, last in made.signs:
         if gloss not in names:
             continue
         window = seen[max(first - MARGIN, 0) : max(last + MARGIN, first + 4)]
@@ -192,21 +190,17 @@ def read_back(made: Signed, judge: rec.Recogniser, names: Mapping[str, str]) -> 
         led.append(not np.array_equal(ready, window[rec.active(window)]))
         parts.append(ready)
         claimed.append(names[gloss])
-        at.append(k)
     best: tuple[tuple[str, ...], ...] = ()
     if parts:
         order = np.argsort(-judge.score(parts), axis=1)[:, :5]
         best = tuple(tuple(judge.glosses[k] for k in row) for row in order)
-        ours = {c: g for g, c in reversed(list(names.items()))}
-        for k, row in zip(at, best, strict=True):
-            glosses[k] = ours.get(row[0], row[0].upper())
     measures = describe(made.motion) | {
         "seconds": made.motion.duration,
         "face_activity": float(np.abs(np.diff(made.motion.face, axis=0)).sum(1).mean() * made.motion.fps),
         "left_led": float(np.mean(led)) if led else 0.0,
     }
     measures |= made.found
-    return Outcome(tuple(claimed), best, measures, made.error, tuple(glosses))
+    return Outcome(tuple(claimed), best, measures, made.error)
 
 
 class Run:
@@ -284,7 +278,7 @@ def _outcome(path: Path) -> Outcome:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         best = tuple(tuple(b) for b in told["best"])
-        return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"], tuple(told["glosses"]))
+        return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"])
     except (ValueError, KeyError, TypeError) as error:
         raise StableSignerError(f"the result {path} is damaged: delete it, and the run goes on") from error
 
