@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
+from stable_signer.body.fit import Landmarks
 from stable_signer.cli import main
 from stable_signer.errors import StableSignerError
 from stable_signer.media import footage as seen
@@ -20,6 +24,7 @@ from stable_signer.media.posefile import _landmarks, _parse
 from stable_signer.pipeline import StableSigner
 from stable_signer.pose2vid.consent import ConsentCard
 from stable_signer.pose2vid.footage import FEWEST, SIZE, Crop
+from stable_signer.pose2vid.footage_train import FootageRecipe, learn
 
 CARD = {
     "name": "Ana",
@@ -106,6 +111,36 @@ def test_a_run_learns_measures_and_goes_on(
     other = tmp_path / "other.json"
     other.write_text(json.dumps(CARD | {"name": "Ben"}), encoding="utf-8")
     assert main(asked(clip, other, output, "--landmarks", marks, "--config", recipe)) == 2
+
+
+def test_a_run_interrupted_in_mid_training_ends_as_if_it_had_not_been(
+    filmed: tuple[Path, Path], card: Path, tmp_path: Path
+) -> None:
+    clip, marks = filmed
+    toml = tmp_path / "tiny.toml"
+    toml.write_text(RECIPE, encoding="utf-8")
+
+    def run(output: Path, on_step: Callable[[str, int, float], None] = lambda *_: None) -> None:
+        def found() -> Landmarks:
+            return seen.footage_landmarks(clip, None, marks)
+
+        learn(clip, found, ConsentCard.load(card), output, FootageRecipe.load(toml), on_step)
+
+    def stop(stage: str, step: int, loss: float) -> None:
+        if (stage, step) == ("denoiser", 1):
+            raise KeyboardInterrupt
+
+    run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", stop)
+    assert not (tmp_path / "cut" / "weights").exists()
+    run(tmp_path / "cut")
+    files = sorted(path.name for path in (tmp_path / "whole" / "weights").glob("*.safetensors"))
+    assert len(files) == 4
+    for name in files:
+        whole, again = (load_file(tmp_path / run / "weights" / name) for run in ("whole", "cut"))
+        assert whole.keys() == again.keys()
+        assert all(torch.equal(whole[key], again[key]) for key in whole)
 
 
 @pytest.mark.parametrize(
