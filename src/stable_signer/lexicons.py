@@ -348,9 +348,7 @@ def read_index(path: str | Path, language: str) -> Iterator[tuple[Path, str, tup
             file = (root / (row["path"] or "")).resolve()
             if root not in file.parents:
                 raise StableSignerError(f"line {reader.line_num} of {place} leads out of its folder: mend it")
-            words = tuple(
-                dict.fromkeys(w.strip().lower() for w in re.split(r"[|;]", row["words"] or "") if w.strip())
-            )
+            words = _words(row["words"])
             name = (row["glosses"] or "").strip() or (words[0] if words else "")
             signs.setdefault((file, _gloss_of(name, place, reader.line_num)), {}).update(dict.fromkeys(words))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -384,10 +382,10 @@ def read_notations(path: str | Path) -> Iterator[tuple[str, str, tuple[str, ...]
         if missing:
             raise StableSignerError(f"{place} lacks the columns {', '.join(sorted(missing))}")
         for row in reader:
-            words = tuple(w.strip().lower() for w in re.split(r"[|;]", row["words"] or "") if w.strip())
+            words = _words(row["words"])
             name = (row["gloss"] or "").strip() or (words[0] if words else "")
             gloss = _gloss_of(name, place, reader.line_num)
-            yield row["hamnosys"] or "", gloss, tuple(dict.fromkeys(words)) or (_as_word(gloss),)
+            yield row["hamnosys"] or "", gloss, words or (_as_word(gloss),)
     except (UnicodeDecodeError, csv.Error) as error:
         raise StableSignerError(f"{place} cannot be read ({error}): save it as UTF-8") from error
 
@@ -404,6 +402,11 @@ def _sigml(raw: bytes, place: Path) -> Iterator[tuple[str, str, tuple[str, ...]]
         manual = sign.find("hamnosys_manual")
         text = ",".join(str(symbol.tag) for symbol in manual) if manual is not None else ""
         yield text, gloss, (_as_word(gloss),)
+
+
+def _words(cell: str | None) -> tuple[str, ...]:
+    """The words of a cell, parted by `|` or `;`: lower case, each once, in their order."""
+    return tuple(dict.fromkeys(w.strip().lower() for w in re.split(r"[|;]", cell or "") if w.strip()))
 
 
 def _as_word(gloss: str) -> str:

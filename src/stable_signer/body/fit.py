@@ -1199,7 +1199,7 @@ REST_DOFS = np.array([-0.084, -0.048, -0.675, 0.039, 0.129, 0.054, 0.279, 0.0, -
 # Putting it together
 # ----------------------------------------------------------------------------------------------------
 
-_NECK_SHARES = (("neck01", 0.2), ("neck02", 0.2), ("neck03", 0.2), ("head", 0.4))
+NECK_SHARES = (("neck01", 0.2), ("neck02", 0.2), ("neck03", 0.2), ("head", 0.4))
 
 
 def to_motion(fitter: Fitter, dofs: np.ndarray, head: np.ndarray, face: np.ndarray) -> Motion:
@@ -1210,7 +1210,7 @@ def to_motion(fitter: Fitter, dofs: np.ndarray, head: np.ndarray, face: np.ndarr
     for s, side in enumerate("RL"):
         for name, r in fitter.limb.rotations(limbs[:, s], side).items():
             rotations[:, fitter.body.index[name]] = r
-    for name, share in _NECK_SHARES:
+    for name, share in NECK_SHARES:
         turn = axis_angle_to_matrix(torch.from_numpy(np.asarray(head * share, dtype=np.float32)))
         rotations[:, fitter.body.index[name]] = turn
     return Motion(

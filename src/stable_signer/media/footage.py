@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
-import numpy as np
 
 from stable_signer.body.fit import Landmarks
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import read_bytes
 from stable_signer.media.landmarks import (
     check_mediapipe,
+    checked,
     faces_seen,
     mediapipe_python,
     seen_landmarks,
@@ -49,16 +49,10 @@ def footage_landmarks(clip: str | Path, python: Path | None, stored: Path | None
     """
     check_footage(clip)
     if stored is not None:
-        marks = stored_landmarks(stored, clip)
-    else:
-        python = python or mediapipe_python()
-        check_mediapipe(python)
-        faces = faces_seen(clip, python)
-        if sum(n > 1 for n in faces) > CROWD * len(faces):
-            raise StableSignerError(f"{clip} shows more than one person: cut the picture to the signer")
-        marks = seen_landmarks(clip, python)
-    if not np.isfinite(marks.pose).any():
-        raise StableSignerError(f"no person was seen in {clip}: film the whole upper body, in good light")
-    if not any(np.isfinite(hand).any() for hand in (marks.left_hand, marks.right_hand)):
-        raise StableSignerError(f"no hand was seen in {clip}: film the whole upper body, in good light")
-    return marks
+        return checked(stored_landmarks(stored, clip), clip)
+    python = python or mediapipe_python()
+    check_mediapipe(python)
+    faces = faces_seen(clip, python)
+    if sum(n > 1 for n in faces) > CROWD * len(faces):
+        raise StableSignerError(f"{clip} shows more than one person: cut the picture to the signer")
+    return checked(seen_landmarks(clip, python), clip)

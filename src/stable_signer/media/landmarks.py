@@ -67,7 +67,11 @@ def clip_landmarks(clip: str | Path) -> Landmarks:
     Raises StableSignerError for a file that is no video or too long, without the environment, and when no
     person or no hand was seen.
     """
-    marks = seen_landmarks(clip, mediapipe_python())
+    return checked(seen_landmarks(clip, mediapipe_python()), clip)
+
+
+def checked(marks: Landmarks, clip: str | Path) -> Landmarks:
+    """The landmarks of `clip`. Raises StableSignerError when no person or no hand is in them."""
     if not np.isfinite(marks.pose).any():
         raise StableSignerError(f"no person was seen in {clip}: film the whole upper body, in good light")
     if not any(np.isfinite(hand).any() for hand in (marks.left_hand, marks.right_hand)):
@@ -93,20 +97,25 @@ def seen_landmarks(clip: str | Path, python: Path) -> Landmarks:
     _check_clip(clip)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "landmarks.npz"
-        # -I: our own packages must not be seen there
-        call = [str(python), "-I", str(SCRIPT), str(Path(clip).resolve()), str(out)]
-        try:
-            done = subprocess.run(call, capture_output=True, timeout=PATIENCE, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise StableSignerError(f"MediaPipe took too long over {clip}: cut it to one sign") from error
-        except OSError as error:
-            raise StableSignerError(f"{python} cannot be run ({error.strerror}): make it anew") from error
-        if done.returncode != 0 or not out.exists():
-            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-            raise StableSignerError(
-                f"MediaPipe failed on {clip} ({lines[-1].strip()}): see its environment {python.parent}"
-            )
+        _look(python, SCRIPT, clip, out)
         return _read(out, clip)
+
+
+def _look(python: Path, script: Path, clip: str | Path, out: Path) -> None:
+    """Run one of our scripts in MediaPipe's environment: `out` is what it writes about `clip`."""
+    # -I: our own packages must not be seen there
+    call = [str(python), "-I", str(script), str(Path(clip).resolve()), str(out)]
+    try:
+        done = subprocess.run(call, capture_output=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise StableSignerError(f"MediaPipe took too long over {clip}: cut it to one sign") from error
+    except OSError as error:
+        raise StableSignerError(f"{python} cannot be run ({error.strerror}): make it anew") from error
+    if done.returncode != 0 or not out.exists():
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise StableSignerError(
+            f"MediaPipe failed on {clip} ({lines[-1].strip()}): see its environment {python.parent}"
+        )
 
 
 def stored_landmarks(path: str | Path, clip: str | Path) -> Landmarks:
@@ -120,13 +129,7 @@ def faces_seen(clip: str | Path, python: Path) -> list[int]:
     """How many faces are seen in each of some frames of a clip, in the environment of `python`."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "faces.json"
-        call = [str(python), "-I", str(PEOPLE), str(Path(clip).resolve()), str(out)]
-        try:
-            done = subprocess.run(call, capture_output=True, timeout=PATIENCE, check=False)
-        except (subprocess.TimeoutExpired, OSError) as error:
-            raise StableSignerError(f"MediaPipe could not look at {clip} ({error}): make it anew") from error
-        if done.returncode != 0 or not out.exists():
-            raise StableSignerError(f"MediaPipe failed on {clip}: see its environment {python.parent}")
+        _look(python, PEOPLE, clip, out)
         return [int(n) for n in json.loads(out.read_text(encoding="utf-8"))]
 
 

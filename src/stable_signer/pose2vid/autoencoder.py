@@ -65,6 +65,12 @@ def silent(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+def off_unit(latent: Tensor) -> Tensor:
+    """How far channels of latents (B, L, h, w) are from mean 0 and deviation 1, squared -> ()."""
+    flat = latent.float().transpose(0, 1).flatten(1)  # (L, B * h * w)
+    return (flat.mean(1) ** 2 + (flat.std(1) - 1) ** 2).mean()
+
+
 class Autoencoder(ModelMixin, ConfigMixin):
     """Picture (B, 3, H, W) in [0, 1] -> latent (B, latent_channels, H/8, W/8) -> picture again."""
 

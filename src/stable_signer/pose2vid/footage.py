@@ -21,7 +21,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stable_signer.body.fit import DOFS, FitResult, Fitter, Landmarks, default_fitter, fit_holistic
+from stable_signer.body.fit import (
+    DOFS,
+    NECK_SHARES,
+    FitResult,
+    Fitter,
+    Landmarks,
+    default_fitter,
+    fit_holistic,
+)
 from stable_signer.body.keypoints import RigidPoints
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.body.skeleton import (
@@ -143,13 +151,10 @@ class _Points:
         )
 
 
-_NECK = {"neck01": 0.2, "neck02": 0.2, "neck03": 0.2, "head": 0.4}
-
-
 def _rotations(fitter: Fitter, dofs: Tensor, head: Tensor) -> Tensor:
     """dofs (T, 2, 30), head (T, 3) -> (T, J, 3, 3); as `body.fit.to_motion`, differentiable."""
     still = torch.eye(3).expand(len(dofs), 3, 3)
-    turns = {name: axis_angle_to_matrix(head * share) for name, share in _NECK.items()}
+    turns = {name: axis_angle_to_matrix(head * share) for name, share in NECK_SHARES}
     for s, side in enumerate("RL"):
         turns |= fitter.limb.rotations(dofs[:, s], side)
     return torch.stack([turns.get(name, still) for name in fitter.body.joints], 1)

@@ -38,12 +38,12 @@ from torch.nn import functional as F
 
 from stable_signer.body.fit import Landmarks
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import FACTOR, GREY, coverage, unit_maps
+from stable_signer.pose2vid.autoencoder import FACTOR, GREY, coverage, off_unit, unit_maps
 from stable_signer.pose2vid.consent import ConsentCard
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
 from stable_signer.pose2vid.footage import FEWEST, SIZE, Pairs, learned_frames, make_pairs
-from stable_signer.pose2vid.likeness import hand_ssim, psnr, ssim, ssim_map
+from stable_signer.pose2vid.likeness import hand_ssim, psnr, ssim, weighed_loss
 from stable_signer.pose2vid.sampler import Pose2Vid, make_scheduler
 from stable_signer.pose2vid.signers import STYLES
 from stable_signer.pose2vid.studio import VECTOR, Appearance
@@ -204,10 +204,7 @@ def footage_loss(found: Tensor, truth: Tensor, maps: Tensor, filmed: Tensor, pla
     face = F.max_pool2d(maps[:, FACE:].float() / 255, 5, 1, 2)
     moved = ((truth - plate.detach()).abs().amax(1, keepdim=True) > 0.12).float()
     weight = WALL_WEIGHT + coverage(maps) + HAND_WEIGHT * hands + FACE_WEIGHT * face + MOVED_WEIGHT * moved
-    weight = weight * filmed
-    near = ((found - truth).abs() * weight).sum() / (3 * weight.sum())
-    inner = weight[:, :, 5:-5, 5:-5]
-    return near + 0.25 * ((1 - ssim_map(found, truth)) * inner).sum() / (3 * inner.sum())
+    return weighed_loss(found, truth, weight * filmed)
 
 
 def _loss(
@@ -224,9 +221,8 @@ def _loss(
     plate = _cut(filmed.plate, places, recipe.square)
     if stage == "autoencoder":
         latent = filmed.encode(now, maps[1], plate.detach())
-        flat = latent.float().transpose(0, 1).flatten(1)
-        spread = (flat.mean(1) ** 2 + (flat.std(1) - 1) ** 2).mean()
-        return footage_loss(filmed.decode(latent, maps[1], plate), now, maps[1], seen, plate) + 0.01 * spread
+        drawn = filmed.decode(latent, maps[1], plate)
+        return footage_loss(drawn, now, maps[1], seen, plate) + 0.01 * off_unit(latent)
     generator = torch.Generator().manual_seed(seed)
     chance = torch.rand(recipe.batch, 5, generator=generator).to(device)
     with torch.no_grad():
@@ -442,6 +438,3 @@ def measure(filmed: Filmed, pairs: Pairs, train: int, output: Path | None = None
         "fit_error_pixels": round(pairs.error, 3),
         "rows": rows,
     }
-
-
-__all__ = ["Filmed", "FootageRecipe", "learn", "measure"]

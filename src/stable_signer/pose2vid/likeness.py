@@ -37,6 +37,15 @@ def _ssim_map(a: Tensor, b: Tensor) -> Tensor:
     return (2 * ma * mb + c1) * (2 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))
 
 
+def weighed_loss(found: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """L1 and 1 - SSIM (a quarter) of pictures (B, 3, H, W), every pixel by its weight (B, 1, H, W) -> ()."""
+    edge = WINDOW // 2
+    inner = weight[:, :, edge:-edge, edge:-edge]
+    near = ((found - truth).abs() * weight).sum() / (3 * weight.sum())
+    alike = (1 - ssim_map(found, truth)) * inner
+    return near + 0.25 * alike.sum() / (3 * inner.sum())
+
+
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """(B,) similarity of pictures, 1 for equal ones."""
     return ssim_map(a, b).mean((1, 2, 3))

@@ -37,13 +37,14 @@ from stable_signer.pose2vid.autoencoder import (
     Upsampler,
     coverage,
     halved,
+    off_unit,
     over_grey,
     unit_maps,
 )
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
 from stable_signer.pose2vid.frames import RUN, FramePool, Motions
-from stable_signer.pose2vid.likeness import ssim_map
+from stable_signer.pose2vid.likeness import weighed_loss
 from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, make_scheduler
 from stable_signer.slul.runs import (
     checked,
@@ -195,9 +196,7 @@ def picture_loss(found: Tensor, truth: Tensor, maps: Tensor) -> Tensor:
     hands = F.max_pool2d(maps[:, RIGHT_HAND:FACE].amax(1, keepdim=True).float() / 255, 9, 1, 4)
     face = F.max_pool2d(maps[:, FACE:].float() / 255, 5, 1, 2)
     weight = 0.1 + share + HAND_WEIGHT * hands + FACE_WEIGHT * face
-    near = ((found - truth).abs() * weight).sum() / (3 * weight.sum())
-    alike = (1 - ssim_map(found, truth)) * weight[:, :, 5:-5, 5:-5]
-    return near + 0.25 * alike.sum() / (3 * weight[:, :, 5:-5, 5:-5].sum())
+    return weighed_loss(found, truth, weight)
 
 
 class AutoencoderLoss(nn.Module):
@@ -211,9 +210,7 @@ class AutoencoderLoss(nn.Module):
         """picture (B, 3, 256, 256), maps uint8 -> ()."""
         latent = self.model.encode(picture)
         found = self.model.decode(latent, unit_maps(maps))
-        flat = latent.float().transpose(0, 1).flatten(1)  # (L, B * h * w)
-        spread = (flat.mean(1) ** 2 + (flat.std(1) - 1) ** 2).mean()
-        return picture_loss(found, picture, maps) + 0.01 * spread
+        return picture_loss(found, picture, maps) + 0.01 * off_unit(latent)
 
 
 class DenoiserLoss(nn.Module):

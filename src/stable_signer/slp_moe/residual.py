@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from stable_signer.body import ik, rotation
-from stable_signer.body.fit import default_fitter
+from stable_signer.body.fit import NECK_SHARES, default_fitter
 from stable_signer.body.skeleton import Body
 from stable_signer.slp_moe.clearance import kinematics, move_wrist
 from stable_signer.slp_moe.lexicon import FACE_CHANNELS
@@ -38,7 +38,6 @@ FACES = [2 * SIDE + HEAD + k for k in range(FACE)]
 # right arm being told as it is.
 PLACE_MIRROR = {"R": np.ones(3), "L": np.array([-1.0, 1.0, 1.0])}
 TURN_MIRROR = {"R": np.ones(3), "L": np.array([1.0, -1.0, -1.0])}
-_NECK = {"neck01": 0.2, "neck02": 0.2, "neck03": 0.2, "head": 0.4}  # shares of a head's turn, as body.fit has
 
 
 @lru_cache(maxsize=1)
@@ -64,7 +63,7 @@ def finger_joints(side: str) -> tuple[int, ...]:
 @lru_cache(maxsize=1)
 def _neck() -> tuple[tuple[int, float], ...]:
     index = Body.load().index
-    return tuple((index[name], share) for name, share in _NECK.items())
+    return tuple((index[name], share) for name, share in NECK_SHARES)
 
 
 def matrices(q: np.ndarray) -> np.ndarray:
