@@ -24,7 +24,7 @@ from stable_signer.media.posefile import _landmarks, _parse
 from stable_signer.pipeline import StableSigner
 from stable_signer.pose2vid.consent import ConsentCard
 from stable_signer.pose2vid.footage import FEWEST, SIZE, Crop
-from stable_signer.pose2vid.footage_train import FootageRecipe, learn
+from stable_signer.pose2vid.footage_train import Filmed, FootageRecipe, learn
 
 CARD = {
     "name": "Ana",
@@ -141,6 +141,9 @@ def test_a_run_interrupted_in_mid_training_ends_as_if_it_had_not_been(
         whole, again = (load_file(tmp_path / run / "weights" / name) for run in ("whole", "cut"))
         assert whole.keys() == again.keys()
         assert all(torch.equal(whole[key], again[key]) for key in whole)
+        whole_file, again_file = (tmp_path / run / "weights" / name for run in ("whole", "cut"))
+        assert whole_file.read_bytes() == again_file.read_bytes()
+    assert set(Filmed.load(tmp_path / "cut" / "weights")[1]) == {"skin", "lips", "hair", "top", "sleeves"}
 
 
 @pytest.mark.parametrize(

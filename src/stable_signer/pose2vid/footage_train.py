@@ -138,7 +138,8 @@ class Filmed(nn.Module):
     def save(self, folder: Path, card: ConsentCard, looks: dict[str, str]) -> None:
         """Pose2Vid's files, `pose2vid-footage.safetensors` with plate, vector and looks, and the card."""
         self.model.save_pretrained(folder)
-        told = {"card": card.json(), "looks": json.dumps(looks)}
+        # one entry: several are written in an order that changes from run to run
+        told = {"footage": json.dumps({"card": card.json(), "looks": looks})}
         part = folder / "pose2vid-footage.part"
         tensors = {"plate": self.plate, "vector": self.vector}
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, told)
@@ -151,7 +152,7 @@ class Filmed(nn.Module):
         path = Path(folder) / "pose2vid-footage.safetensors"
         try:
             with safe_open(path, "pt") as file:
-                looks = json.loads(file.metadata()["looks"])
+                looks = json.loads(file.metadata()["footage"])["looks"]
                 plate, vector = file.get_tensor("plate"), file.get_tensor("vector")
         except (OSError, SafetensorError, KeyError, TypeError) as error:
             raise StableSignerError(
