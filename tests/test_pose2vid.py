@@ -157,11 +157,46 @@ def test_outlines_run_where_parts_meet_that_do_not_grow_out_of_one_another(
     assert lines[2:6, 2:6].any() == drawn
 
 
-def test_the_studio_gives_the_renderer_s_pictures_with_their_maps() -> None:
-    appearance = Appearance(SIGNERS["mei"], STYLES["dark"], "cartoon")
-    pairs = list(Studio(Body.load(), appearance, SIZE).frames(still()))
-    pictures = list(StudioRenderer(Body.load(), appearance, SIZE).frames(still()))
-    assert all((a == b).all() for (a, _), b in zip(pairs, pictures, strict=True))
+def test_the_studio_lights_the_figure_softly_and_leaves_the_wall() -> None:
+    appearance = Appearance(SIGNERS["mei"], STYLES["studio"])
+    studio = Studio(Body.load(), appearance, SIZE)
+    (lit, maps), (again, _) = (next(studio.frames(still())) for _ in range(2))
+    mesh = next(StudioRenderer(Body.load(), appearance, SIZE).frames(still()))
+    bare = maps[COVERAGE] == 0
+    assert (lit == again).all() and (lit[bare] == studio.renderer.wall()[bare]).all()
+    apart = np.abs(lit.astype(int) - mesh)[~bare]
+    assert 1 < apart.mean() < 25  # another light, the same picture
+
+
+def test_the_lamp_s_points_lie_on_it_and_the_sky_is_over_the_figure() -> None:
+    from stable_signer.pose2vid.soft_light import SoftLight
+
+    renderer = StudioRenderer(Body.load(), Appearance(SIGNERS["mei"], STYLES["studio"]), SIZE)
+    light, key = SoftLight.of(renderer, 0.1), np.array(renderer.scene.key[:3])
+    assert all(np.isclose(np.linalg.norm(scene.key[:3]), 1) for scene in (*light.lamp, *light.sky))
+    assert all(np.dot(scene.key[:3], key) > np.sqrt(1 - 0.1**2) for scene in light.lamp)
+    assert all(np.dot(scene.key[:3], [0, -0.6, 0.8]) > 0 for scene in light.sky)
+
+
+@pytest.mark.parametrize(("hidden", "dark"), [((), 0), ((0,), 0.5), ((0, 1), 1), ((2,), 0), ((0, 2), 0.5)])
+def test_a_place_is_dark_by_the_lights_that_it_faces_and_does_not_see(
+    hidden: tuple[int, ...], dark: float
+) -> None:
+    from stable_signer.pose2vid.soft_light import unseen_sky_into
+
+    # one triangle over all samples, facing +z; two lights before it, the third behind it; what hides a light
+    # is half a metre before the triangle, which is 1 m away from it
+    points = np.array([[0, 0, 1], [0, 60, 1], [60, 0, 1]], np.float32)
+    normals, world = np.tile(np.float32([0, 0, 1]), (3, 1)), np.zeros((3, 3), np.float32)
+    lights = np.array([[0, 0, z, 1, 0, 0, 0, 1, 0, 1, 8, 8, 1] for z in (1, 1, -1)], float)
+    shadows = np.zeros((3, 16, 16), np.float32)
+    shadows[list(hidden)] = 1 / 0.5
+    out = np.empty((8, 8), np.float32)
+    triangles = np.array([[0, 1, 2]], np.int32)
+    unseen_sky_into(np.zeros((16, 16), np.int32), points, world, triangles, normals, lights, shadows, out)
+    assert np.allclose(out, dark)
+    unseen_sky_into(np.full((16, 16), -1, np.int32), points, world, triangles, normals, lights, shadows, out)
+    assert (out == 0).all()
 
 
 def test_measures_of_likeness() -> None:
@@ -256,10 +291,10 @@ def test_a_latent_serves_as_many_frames_as_asked_and_only_cells_with_the_figure_
     assert 0 <= top < bottom <= CELLS and 0 < left < right < CELLS and not left % BLOCK
     assert not latents[0][..., :left].any() and not latents[0][..., right:].any()
     assert latents[0][..., left:right].any()
-    picture = renderer.picture(told[0], latents[0])
-    bare = told[0].maps[0, COVERAGE].numpy() == 0
-    assert (picture[bare] == renderer.studio.wall()[bare]).all()
-    assert (picture != renderer.studio.wall()).any()
+    picture, wall = renderer.picture(told[0], latents[0]), renderer.studio.wall()
+    bare = np.ones((256, 256), bool)
+    bare[8 * top : 8 * bottom, 8 * left : 8 * right] = told[0].maps[0, COVERAGE].numpy() == 0
+    assert (picture[bare] == wall[bare]).all() and (picture != wall).any()
 
 
 def test_a_motion_in_pieces_is_drawn_as_the_whole(weights: Path) -> None:
@@ -286,6 +321,19 @@ def test_a_frame_without_the_signer_shows_the_wall(weights: Path) -> None:
     motion.root[1, 0] += 9
     seen, nobody, again = renderer.frames(motion)
     assert (nobody == renderer.studio.wall()).all() and (seen != nobody).any() and (again != nobody).any()
+
+
+def test_the_kernel_cuts_maps_into_cells_as_training_does() -> None:
+    from stable_signer.pose2vid.autoencoder import map_cells, unit_cells
+    from stable_signer.pose2vid.diffusion import Told
+
+    maps = torch.randint(0, 256, (CHANNELS, 256, 256), generator=torch.Generator().manual_seed(0)).byte()
+    cells = unit_cells(map_cells(maps[None]))
+    assert (cells == torch.nn.functional.pixel_unshuffle(maps[None].float(), 4) * (2 / 255) - 1).all()
+    for precision in (torch.float32, torch.bfloat16):
+        told = Told.of(maps.numpy(), precision)
+        assert told.cells == (0, 32, 0, 32) and told.small_cells.dtype == precision
+        assert (told.small_cells == cells.to(precision)).all()
 
 
 def test_the_kernel_halves_maps_as_training_does(weights: Path) -> None:

@@ -152,7 +152,7 @@ def rows_of(model: Pose2Vid, clip: Clipping, size: int) -> dict[str, Tensor]:
     figures = clip.truth + (1 - share) * (GREY - _stacked([renderer.studio.wall()]))
     if size != 256:
         figures = torch.nn.functional.avg_pool2d(figures, 2)
-    latents = model.autoencoder.encode(figures)
+    latents = model.autoencoder.encode(figures.to(renderer.device))
     decoded = _stacked([renderer.picture(t, z[None]) for z, t in zip(latents, told)])
     return {
         "ground truth": clip.truth,

@@ -7,7 +7,8 @@ laid over the style's background by their coverage.
 
 All three are built of diffusers' `AutoencoderTinyBlock` (from TAESD, Ollin Boer Bohan, MIT). Pictures
 enter and leave through pixel (un)shuffles, so that no layer works at full size: on a laptop that is most of
-the time.
+the time. For the same reason the control maps come in as *cells* of 4 x 4 pixels (`map_cells`), made once
+and read by all the networks through layers of one cell's reach.
 """
 
 from __future__ import annotations
@@ -21,13 +22,27 @@ from torch.nn import functional as F
 
 from stable_signer.pose2vid.control import ALBEDO, CHANNELS, COVERAGE, RIGHT_HAND
 
+CELL = 16 * CHANNELS  # what the maps say of 4 x 4 pixels
 GREY = 0.5  # behind the figure in the network's pictures
 FACTOR = 8  # picture pixels a latent cell, in each direction
 
 
-def unit_maps(maps: Tensor) -> Tensor:
-    """Control maps (B, CHANNELS, H, W) uint8 -> float in [-1, 1]."""
-    return maps.float() / 127.5 - 1
+def map_cells(maps: Tensor) -> Tensor:
+    """Control maps (B, CHANNELS, H, W) uint8 -> (B, CELL, H/4, W/4) uint8: `F.pixel_unshuffle` by 4, laid out
+    channels last, as convolutions like it."""
+    b, c, h, w = maps.shape
+    cells = maps.reshape(b, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 1, 3, 5)
+    return cells.reshape(b, h // 4, w // 4, c * 16).permute(0, 3, 1, 2)
+
+
+def unit_cells(cells: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
+    """`map_cells` -> what the networks are told: the same in [-1, 1]."""
+    return cells.to(precision) * (2 / 255) - 1
+
+
+def unlit(maps: Tensor) -> Tensor:
+    """Control maps (B, CHANNELS, H, W) uint8 -> (B, 3, H, W) in [0, 1]: the surface's own colour."""
+    return maps[:, ALBEDO : ALBEDO + 3].float() / 255
 
 
 def coverage(maps: Tensor) -> Tensor:
@@ -48,14 +63,6 @@ def halved(maps: Tensor) -> Tensor:
     return (
         torch.cat([total, weighted, F.avg_pool2d(maps[:, RIGHT_HAND:].float(), 2)], 1).round().to(torch.uint8)
     )
-
-
-def unshuffled(x: Tensor, factor: int) -> Tensor:
-    """`F.pixel_unshuffle`, the result laid out channels last, as convolutions on a CPU want it. Quicker for a
-    factor of 4, slower for 2."""
-    b, c, h, w = x.shape
-    cells = x.reshape(b, c, h // factor, factor, w // factor, factor).permute(0, 2, 4, 1, 3, 5)
-    return cells.reshape(b, h // factor, w // factor, c * factor**2).permute(0, 3, 1, 2)
 
 
 def silent(layer: nn.Conv2d) -> nn.Conv2d:
@@ -92,13 +99,12 @@ class Autoencoder(ModelMixin, ConfigMixin):
         return self.encoder(2 * picture - 1)
 
     def decode(self, latent: Tensor, maps: Tensor) -> Tensor:
-        """latent (B, L, H/8, W/8), maps (B, CHANNELS, H, W) in [-1, 1] -> picture (B, 3, H, W), not
-        clamped."""
-        return self.decoder(latent, maps)
+        """latent (B, L, H/8, W/8), maps (B, CHANNELS, H, W) uint8 -> picture (B, 3, H, W), not clamped."""
+        return self.decoder(latent, unit_cells(map_cells(maps)), unlit(maps))
 
 
 class GuidedDecoder(nn.Module):
-    """Latent and maps meet at a quarter of the side and at half of it."""
+    """Latent and maps meet at a quarter of the side and again at half of it."""
 
     def __init__(self, latent_channels: int, width: int, fine_width: int) -> None:
         super().__init__()
@@ -108,23 +114,24 @@ class GuidedDecoder(nn.Module):
             AutoencoderTinyBlock(width, width, "relu"),
         )
         self.rise = nn.Conv2d(width, 4 * width, 1)
-        self.coarse = nn.Conv2d(16 * CHANNELS, width, 1)
+        self.coarse = nn.Conv2d(CELL, width, 1)
         self.middle = AutoencoderTinyBlock(width, width, "relu")
         self.lift = nn.Conv2d(width, 4 * fine_width, 1)
-        self.fine = nn.Conv2d(4 * CHANNELS, fine_width, 3, padding=1)
+        self.fine = nn.Conv2d(CELL, 4 * fine_width, 1)
         self.finest = AutoencoderTinyBlock(fine_width, fine_width, "relu")
         self.out = silent(nn.Conv2d(fine_width, 4 * 3, 3, padding=1))
 
-    def forward(self, latent: Tensor, maps: Tensor) -> Tensor:
-        """See `Autoencoder.decode`. The layers may be of less precision than the maps."""
+    def forward(self, latent: Tensor, told: Tensor, flat: Tensor) -> Tensor:
+        """latent (B, L, H/8, W/8), told (B, CELL, H/4, W/4) in [-1, 1], flat (B, 3, H, W): the unlit figure,
+        so that what is learned is the light on it -> picture (B, 3, H, W). The layers may be of less
+        precision than flat."""
         precision = self.coarse.weight.dtype
-        told = maps.to(precision)
+        told = told.to(precision)
         x = F.pixel_shuffle(self.rise(self.latent(latent.to(precision))), 2)  # (B, width, H/4, W/4)
-        x = self.middle(F.relu(x + self.coarse(unshuffled(told, 4))))
-        x = F.pixel_shuffle(self.lift(x), 2)  # (B, fine, H/2, W/2)
-        x = self.finest(F.relu(x + self.fine(F.pixel_unshuffle(told, 2))))
-        flat = (maps[:, ALBEDO : ALBEDO + 3] + 1) / 2  # the unlit figure: what is learned is the light on it
-        return flat + F.pixel_shuffle(self.out(x), 2).to(maps.dtype)  # (B, 3, H, W)
+        x = self.middle(F.relu(x + self.coarse(told)))
+        x = F.pixel_shuffle(self.lift(x) + self.fine(told), 2)  # (B, fine, H/2, W/2)
+        x = self.finest(F.relu(x))
+        return flat + F.pixel_shuffle(self.out(x), 2).to(flat.dtype)  # (B, 3, H, W)
 
 
 class Upsampler(ModelMixin, ConfigMixin):
@@ -134,16 +141,16 @@ class Upsampler(ModelMixin, ConfigMixin):
     def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.picture = nn.Conv2d(12, width, 3, padding=1)
-        self.maps = nn.Conv2d(16 * CHANNELS, width, 1)
+        self.maps = nn.Conv2d(CELL, width, 1)
         self.body = AutoencoderTinyBlock(width, width, "relu")
         self.out = silent(nn.Conv2d(width, 48, 3, padding=1))
 
-    def forward(self, picture: Tensor, maps: Tensor) -> Tensor:
-        """picture (B, 3, H/2, W/2) in [0, 1], maps (B, CHANNELS, H, W) in [-1, 1] -> (B, 3, H, W). The layers
-        may be of less precision than both."""
+    def forward(self, picture: Tensor, told: Tensor) -> Tensor:
+        """picture (B, 3, H/2, W/2) in [0, 1], told (B, CELL, H/4, W/4) in [-1, 1] of the full size -> (B, 3,
+        H, W). The layers may be of less precision than the picture."""
         precision = self.maps.weight.dtype
-        drawn, told = F.pixel_unshuffle(picture, 2).to(precision), unshuffled(maps.to(precision), 4)
-        x = self.picture(drawn) + self.maps(told)  # at H/4
+        drawn = F.pixel_unshuffle(picture, 2).to(precision)
+        x = self.picture(drawn) + self.maps(told.to(precision))  # at H/4
         detail = F.pixel_shuffle(self.out(self.body(F.relu(x))), 4)
         larger = F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False)
         return larger + detail.to(picture.dtype)

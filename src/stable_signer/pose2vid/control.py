@@ -326,6 +326,19 @@ def halve_into(maps, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def cells_into(maps, values, out):  # type: ignore[no-untyped-def]
+    """`autoencoder.map_cells` for one frame on the CPU, each byte looked up: maps (C, H, W) uint8, values
+    (256,) -> out (H/4, W/4, 16 C) of the type of `values`."""
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            cell = out[row, column]
+            for c in range(maps.shape[0]):
+                for dy in range(4):
+                    for dx in range(4):
+                        cell[16 * c + 4 * dy + dx] = values[maps[c, 4 * row + dy, 4 * column + dx]]
+
+
+@kernel
 def heat_into(keypoints, sigma, out):  # type: ignore[no-untyped-def]
     """keypoints (42 + K, 2) pixels -> out (3, H, W) uint8: the highest of the points' bells at each pixel."""
     height, width = out.shape[1:]

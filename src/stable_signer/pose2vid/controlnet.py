@@ -1,10 +1,10 @@
 """The denoiser of Pose2Vid: diffusers' UNet, steered by diffusers' ControlNet.
 
-The ControlNet takes the control maps at a quarter of the picture's side; the appearance comes in twice: as
-one token a group (skin, hair, clothes ...) by cross-attention, and as one vector beside the time step. The
-UNet sees the noisy latent and the previous frame's (zeros where there is none). It predicts the clean latent,
-which stays well-posed at pure noise, so that one step can do: the picture is nearly decided by maps and
-appearance.
+The ControlNet takes the control maps in cells of 4 x 4 pixels, pressed into a few channels; the appearance
+comes in twice: as one token a group (skin, hair, clothes ...) by cross-attention, and as one vector beside
+the time step. The UNet sees the noisy latent and the previous frame's (zeros where there is none). It
+predicts the clean latent, which stays well-posed at pure noise, so that one step can do: the picture is
+nearly decided by maps and appearance.
 
 Classifier-free guidance: an appearance of zeros stands for "any".
 """
@@ -19,16 +19,15 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from stable_signer.pose2vid.autoencoder import unshuffled
-from stable_signer.pose2vid.control import CHANNELS
+from stable_signer.pose2vid.autoencoder import CELL
 from stable_signer.pose2vid.studio import GROUPS, VECTOR
 
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"widths": (16, 16), "attention": (False, True), "token": 16},
-    "small": {"widths": (48, 64, 96), "attention": (False, True, True), "token": 64},
+    "small": {"widths": (48, 64, 96), "attention": (False, False, True), "token": 64},
 }
 HEADS = 4  # of the attention: in these two classes of diffusers `attention_head_dim` is their number
-MAPS_SHRINK = 4  # the ControlNet sees the maps unshuffled by this, and halves them once more
+PRESSED = 32  # channels of a cell of the maps for the ControlNet, which halves them once more
 
 
 class AppearanceEncoder(ModelMixin, ConfigMixin):
@@ -57,6 +56,7 @@ class Denoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.unet, self.control, self.appearance = unet, control, appearance
+        self.press = nn.Conv2d(CELL, PRESSED, 1)  # the ControlNet's own first layer would be 3 x 3 of all
 
     @classmethod
     def of_size(cls, size: str = "small", latent_channels: int = 12) -> Denoiser:
@@ -83,7 +83,7 @@ class Denoiser(nn.Module):
             **common,
         )
         control = ControlNetModel(
-            conditioning_channels=CHANNELS * MAPS_SHRINK**2,
+            conditioning_channels=PRESSED,
             conditioning_embedding_out_channels=(32, 64) if size == "small" else (8, 16),
             mid_block_type="UNetMidBlock2D",
             **common,
@@ -95,18 +95,18 @@ class Denoiser(nn.Module):
         noisy: Tensor,
         step: Tensor,
         previous: Tensor,
-        maps: Tensor,
+        told: Tensor,
         vector: Tensor,
         steered: bool = True,
     ) -> Tensor:
-        """noisy, previous (B, L, h, w); step (B,) in 0..999; maps (B, CHANNELS, 8h, 8w) in [-1, 1]; vector
-        (B, VECTOR) -> the clean latent (B, L, h, w). steered False leaves the ControlNet out."""
+        """noisy, previous (B, L, h, w); step (B,) in 0..999; told (B, CELL, 2h, 2w) in [-1, 1]; vector (B,
+        VECTOR) -> the clean latent (B, L, h, w). steered False leaves the ControlNet out."""
         tokens, whole = self.appearance(vector)
         x = torch.cat([noisy, previous], 1)
         if not steered:
             return self.unet(x, step, tokens, class_labels=whole, return_dict=False)[0]
         down, mid = self.control(
-            x, step, tokens, unshuffled(maps, MAPS_SHRINK), class_labels=whole, return_dict=False
+            x, step, tokens, self.press(told), class_labels=whole, return_dict=False
         )
         return self.unet(
             x,

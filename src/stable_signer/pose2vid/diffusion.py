@@ -21,13 +21,20 @@ from torch import Tensor, nn
 from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
-from stable_signer.pose2vid.autoencoder import FACTOR, unit_maps
-from stable_signer.pose2vid.control import COVERAGE, ControlFigure, controls, halve_into, posed_frames
+from stable_signer.pose2vid.autoencoder import CELL, FACTOR, coverage, over_grey, unit_cells, unlit
+from stable_signer.pose2vid.control import (
+    COVERAGE,
+    ControlFigure,
+    cells_into,
+    controls,
+    halve_into,
+    posed_frames,
+)
 from stable_signer.pose2vid.framing import NETWORK_SIZES, check_network_size
 from stable_signer.pose2vid.mesh import ahead
 from stable_signer.pose2vid.sampler import Pose2Vid
 from stable_signer.pose2vid.studio import Appearance, StudioRenderer
-from stable_signer.slul.runs import has_bf16
+from stable_signer.slul.runs import best_device, has_bf16
 
 HOLD = 2  # frames that one latent serves
 CELLS = NETWORK_SIZES[0] // FACTOR  # of a latent, in each direction
@@ -42,10 +49,12 @@ def shipped() -> Pose2Vid:
 
 
 def fast(model: Pose2Vid) -> Pose2Vid:
-    """The same, laid out as convolutions on a CPU like it best. Where the machine has bf16, decoder and
+    """The same on the `best_device`, laid out as convolutions like it. Where the device has bf16, decoder and
     upsampler use it (half their time); the denoiser, of many small layers, would not gain."""
-    model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if has_bf16():
+    device = best_device()
+    model.eval().requires_grad_(False)
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if has_bf16(device):
         for part in (model.autoencoder.decoder, model.upsampler):
             nn.Module.to(part, torch.bfloat16)  # diffusers' own warns of layers that we do not have
     return model
@@ -53,29 +62,58 @@ def fast(model: Pose2Vid) -> Pose2Vid:
 
 @dataclass(frozen=True)
 class Told:
-    """What the networks are told of a frame: its control maps (1, C, S, S) uint8, the same at 256 x 256, and
-    the rectangle of cells (top, bottom, left, right) that the figure touches (all 0 where nobody is)."""
+    """What the networks are told of a frame: the rectangle of latent cells (top, bottom, left, right) that
+    the figure touches (all 0 where nobody is); its control maps within it, (1, C, h, w) uint8, at full size
+    and at that of the networks; and the `unit_cells` of both, in the precision of the decoder."""
 
+    cells: tuple[int, int, int, int]
     maps: Tensor
     small: Tensor
-    cells: tuple[int, int, int, int]
+    map_cells: Tensor
+    small_cells: Tensor
 
     @staticmethod
-    def of(maps: np.ndarray) -> Told:
+    def of(maps: np.ndarray, precision: torch.dtype = torch.float32) -> Told:
         """From maps (C, S, S) uint8."""
+        full = maps.shape[1] // NETWORK_SIZES[0]
         small = maps
-        if maps.shape[1] != NETWORK_SIZES[0]:
+        if full != 1:
             small = np.empty((len(maps), NETWORK_SIZES[0], NETWORK_SIZES[0]), np.uint8)
             halve_into(maps, small)
         seen = small[COVERAGE] > 0
         bounds = [*_blocks(seen.any(1)), *_blocks(seen.any(0))]
         top, bottom, left, right = (BLOCK * b for b in bounds)
-        return Told(torch.from_numpy(maps)[None], torch.from_numpy(small)[None], (top, bottom, left, right))
+        cells = (top, bottom, left, right)
+        small = small[_area(cells, FACTOR)[1:]]
+        small_cells = _cells(small, precision)
+        if full == 1:
+            return Told(cells, _batch(small), _batch(small), small_cells, small_cells)
+        maps = maps[_area(cells, FACTOR * full)[1:]]
+        return Told(cells, _batch(maps), _batch(small), _cells(maps, precision), small_cells)
 
     @property
     def nobody(self) -> bool:
         """Whether the figure is out of the picture."""
         return self.cells[1] == 0
+
+
+def _batch(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array)[None]
+
+
+@lru_cache
+def _values(precision: torch.dtype) -> np.ndarray:
+    """(256,) `unit_cells` of every byte; numpy has no bf16: its bits."""
+    values = unit_cells(torch.arange(256), torch.float32).to(precision)
+    return values.numpy() if precision == torch.float32 else values.view(torch.int16).numpy()
+
+
+def _cells(maps: np.ndarray, precision: torch.dtype) -> Tensor:
+    """Maps (C, H, W) uint8 -> the `unit_cells` of their `map_cells` (1, CELL, H/4, W/4)."""
+    values = _values(precision)
+    out = np.empty((maps.shape[1] // 4, maps.shape[2] // 4, CELL), values.dtype)
+    cells_into(maps, values, out)
+    return _batch(out).view(precision).permute(0, 3, 1, 2)
 
 
 def _blocks(seen: np.ndarray) -> tuple[int, int]:
@@ -106,8 +144,9 @@ class DiffusionRenderer:
     """Draws motions of one appearance. The same motion and seed give the same pictures on the same machine.
 
     `vector` overrides what the networks are told (a mixture of appearances); the appearance still gives the
-    geometry and the wall. `hold`: frames that one latent serves; 1 draws every frame for itself. Raises
-    StableSignerError for a size that is not in NETWORK_SIZES.
+    geometry and the wall. `hold`: frames that one latent serves; 1 draws every frame for itself. The
+    networks compute where they lie, maps are made on the CPU. Raises StableSignerError for a size that is not
+    in NETWORK_SIZES.
     """
 
     def __init__(
@@ -126,14 +165,17 @@ class DiffusionRenderer:
     ) -> None:
         check_network_size(size)
         self.model = model or shipped()
+        self.device = next(self.model.parameters()).device
         self.size, self.steps, self.guidance, self.steered, self.hold = size, steps, guidance, steered, hold
         self.studio = StudioRenderer(body, appearance, size)
         self.camera = self.studio.camera
         self.control = ControlFigure.of(self.studio)
-        self.vector = torch.from_numpy(appearance.vector() if vector is None else vector)[None]
+        told = appearance.vector() if vector is None else vector
+        self.vector = torch.from_numpy(told)[None].to(self.device)
         channels = self.model.autoencoder.config.latent_channels
         noise = torch.Generator().manual_seed(seed)
-        self.noise = torch.randn(1, channels, CELLS, CELLS, generator=noise)  # one for all frames: no flicker
+        still = torch.randn(1, channels, CELLS, CELLS, generator=noise)
+        self.noise = still.to(self.device)  # one for all frames: no flicker
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
         """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
@@ -161,7 +203,7 @@ class DiffusionRenderer:
     def told(self, vertices: Tensor, spots: np.ndarray) -> Told:
         """What the networks are told of one of the `posed_frames`."""
         _, _, maps = controls(self.studio, self.control, vertices, spots)
-        return Told.of(maps)
+        return Told.of(maps, self.model.autoencoder.decoder.coarse.weight.dtype)
 
     def held(self, told: Told, before: Held | None) -> Held:
         """The latent that serves a frame: the one of the frame before, or a new one, also where the figure
@@ -177,10 +219,15 @@ class DiffusionRenderer:
             return torch.zeros_like(self.noise)
         area = _area(told.cells, 1)
         previous = None if held is None else held.latent[area]
-        noise, small = self.noise[area], told.small[_area(told.cells, FACTOR)]
         drawn = torch.zeros_like(self.noise)
         drawn[area] = self.model.latents(
-            small, self.vector, previous, noise, self.steps, self.guidance, self.steered
+            told.small_cells.to(self.device, torch.float32),
+            self.vector,
+            previous,
+            self.noise[area],
+            self.steps,
+            self.guidance,
+            self.steered,
         )
         return drawn
 
@@ -190,12 +237,15 @@ class DiffusionRenderer:
         picture = self.studio.wall().copy()
         if told.nobody:
             return picture
-        small = unit_maps(told.small[_area(told.cells, FACTOR)])
-        figure = self.model.autoencoder.decode(latent[_area(told.cells, 1)], small)
-        area = _area(told.cells, FACTOR * self.size // NETWORK_SIZES[0])
+        decoder, upsampler = self.model.autoencoder.decoder, self.model.upsampler
+        flat = unlit(told.small).to(self.device)
+        figure = decoder(latent[_area(told.cells, 1)], told.small_cells.to(self.device), flat)
         if self.size != NETWORK_SIZES[0]:
-            figure = self.model.upsampler(figure.clamp(0, 1), unit_maps(told.maps[area]))
-        lay_over(figure[0].numpy(), told.maps[area][0, COVERAGE].numpy(), picture[area[2:]])
+            # what the decoder leaves outside the figure is anything: the upsampler learned from grey there
+            figure = over_grey(figure.clamp(0, 1), coverage(told.small).to(self.device))
+            figure = upsampler(figure, told.map_cells.to(self.device))
+        area = _area(told.cells, FACTOR * self.size // NETWORK_SIZES[0])
+        lay_over(figure[0].cpu().numpy(), told.maps[0, COVERAGE].numpy(), picture[area[2:]])
         return picture
 
 

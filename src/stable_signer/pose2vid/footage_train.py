@@ -38,7 +38,7 @@ from torch.nn import functional as F
 
 from stable_signer.body.fit import Landmarks
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import FACTOR, GREY, coverage, off_unit, unit_maps
+from stable_signer.pose2vid.autoencoder import FACTOR, GREY, coverage, map_cells, off_unit, unit_cells
 from stable_signer.pose2vid.consent import ConsentCard
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
@@ -117,7 +117,7 @@ class Filmed(nn.Module):
 
     def decode(self, latent: Tensor, maps: Tensor, plate: Tensor) -> Tensor:
         """The inverse; not clamped."""
-        drawn = self.model.autoencoder.decode(latent, unit_maps(maps)).float()
+        drawn = self.model.autoencoder.decode(latent, maps).float()
         return drawn + (1 - coverage(maps)) * plate
 
     @torch.inference_mode()
@@ -131,7 +131,7 @@ class Filmed(nn.Module):
         )
         latent, pictures = None, []
         for one in maps.split(1):
-            latent = self.model.latents(one, self.vector[None], latent, noise)
+            latent = self.model.latents(unit_cells(map_cells(one)), self.vector[None], latent, noise)
             pictures.append(self.decode(latent, one, self.plate[None]).clamp(0, 1))
         return torch.cat(pictures)
 
@@ -241,7 +241,7 @@ def _loss(
     step = (step * last).round().long()
     noisy = scheduler.add_noise(clean, noise[0], step)
     vector = filmed.vector.expand(recipe.batch, VECTOR)
-    found = filmed.model.denoiser(noisy, step, previous, unit_maps(maps[1]), vector)
+    found = filmed.model.denoiser(noisy, step, previous, unit_cells(map_cells(maps[1])), vector)
     held = (chance[:, 4] < recipe.held)[:, None, None, None]
     told, truth = torch.where(held, maps[2], maps[1]), torch.where(held, after, now)
     drawn = filmed.decode(found, told, plate)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -57,6 +57,14 @@ def ahead(work: Iterable[Callable[[], Result]]) -> Iterator[Result]:
                 future.cancel()
 
 
+class Surface(NamedTuple):
+    """A frame before it is lit: normals (N, 3), mean depths (H, W) and (H / 4, W / 4), see `mean_depth`."""
+
+    normals: np.ndarray
+    narrow: np.ndarray
+    wide: np.ndarray
+
+
 class MeshRenderer:
     """Paints motions of one signer in one style.
 
@@ -73,9 +81,6 @@ class MeshRenderer:
         self.tones = tone_curve()
         self.plain = dithered(self.background, self.tones)
         self.scene = make_scene(body, signer, style, self.camera)
-        self.light_axes = np.array(
-            [self.scene.across, self.scene.upward, self.scene.key[:3]], dtype=np.float32
-        )
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
         """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
@@ -106,23 +111,45 @@ class MeshRenderer:
         self, vertices: np.ndarray, fine: np.ndarray, triangle: np.ndarray, inverse: np.ndarray
     ) -> np.ndarray:
         """Vertices (N, 3) and their `samples` -> (H, W, 3) uint8."""
-        figure, size, scene = self.figure, self.size, self.scene
+        return self.lit(self.scene, vertices, self.surface(vertices, inverse), fine, triangle, inverse)
+
+    def surface(self, vertices: np.ndarray, inverse: np.ndarray) -> Surface:
+        """What shading needs of a frame, whatever the light."""
         normals = np.empty_like(vertices)
-        vertex_normals_into(vertices, figure.triangles, normals)
-        shadow = np.empty((SHADOW_TEXELS, SHADOW_TEXELS), np.float32)
+        vertex_normals_into(vertices, self.figure.triangles, normals)
+        # the narrow mean reaches 7 mm, the wide one 5 cm, at any size of the picture
+        narrow = mean_depth(inverse, SAMPLES, max(round(self.size / 340), 1), 0.12)
+        wide = mean_depth(inverse, SAMPLES * 4, max(round(self.size / 128), 1), 0.25)
+        return Surface(normals, narrow, wide)
+
+    def shadow(self, scene: Scene, vertices: np.ndarray) -> np.ndarray:
+        """Inverse depths (SHADOW_TEXELS, SHADOW_TEXELS) float32 as a scene's key light sees the figure."""
+        axes = np.array([scene.across, scene.upward, scene.key[:3]], np.float32)
         from_light = np.stack(
             [
-                vertices @ self.light_axes[0] * scene.shadow_map[0] + scene.shadow_map[1],
-                vertices @ -self.light_axes[1] * scene.shadow_map[0] + scene.shadow_map[2],
-                scene.shadow_map[3] - vertices @ self.light_axes[2],
+                vertices @ axes[0] * scene.shadow_map[0] + scene.shadow_map[1],
+                vertices @ -axes[1] * scene.shadow_map[0] + scene.shadow_map[2],
+                scene.shadow_map[3] - vertices @ axes[2],
             ],
             1,
         ).astype(np.float32)
+        shadow = np.empty((SHADOW_TEXELS, SHADOW_TEXELS), np.float32)
+        figure = self.figure
         visible(from_light, figure.triangles, figure.cull, np.empty(shadow.shape, np.int32), shadow)
-        # the narrow mean reaches 7 mm, the wide one 5 cm, at any size of the picture
-        narrow = mean_depth(inverse, SAMPLES, max(round(size / 340), 1), 0.12)
-        wide = mean_depth(inverse, SAMPLES * 4, max(round(size / 128), 1), 0.25)
-        picture = np.empty((size, size, 3), np.uint8)
+        return shadow
+
+    def lit(
+        self,
+        scene: Scene,
+        vertices: np.ndarray,
+        surface: Surface,
+        fine: np.ndarray,
+        triangle: np.ndarray,
+        inverse: np.ndarray,
+    ) -> np.ndarray:
+        """A frame's `surface` and `samples` in the light of a scene -> (H, W, 3) uint8."""
+        figure = self.figure
+        picture = np.empty((self.size, self.size, 3), np.uint8)
         shade(
             triangle,
             inverse,
@@ -130,13 +157,13 @@ class MeshRenderer:
             vertices,
             figure.triangles,
             figure.material,
-            normals,
+            surface.normals,
             figure.attributes,
             self.paint,
             scene,
-            shadow,
-            narrow,
-            wide,
+            self.shadow(scene, vertices),
+            surface.narrow,
+            surface.wide,
             self.background,
             self.plain,
             self.tones,

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import Autoencoder, Upsampler, unit_maps
+from stable_signer.pose2vid.autoencoder import Autoencoder, Upsampler
 from stable_signer.pose2vid.controlnet import SIZES, Denoiser
 
 PARTS = ("autoencoder", "denoiser", "upsampler")
@@ -41,13 +41,13 @@ Predict = Callable[[Tensor, Tensor], Tensor]  # (noisy, step) -> clean
 
 def sample(predict: Predict, noise: Tensor, steps: int) -> Tensor:
     """noise (B, L, h, w) -> clean latent; `steps` calls of `predict`. Deterministic (eta 0)."""
+    if steps == 1:  # from pure noise straight to the clean latent: no schedule to make
+        return predict(noise, torch.full((len(noise),), STEPS_TRAINED - 1, device=noise.device))
     scheduler = make_scheduler()
     scheduler.set_timesteps(steps)
     x = noise
     for step in scheduler.timesteps:
         clean = predict(x, step.expand(len(x)).to(x.device))
-        if steps == 1:
-            return clean
         x = scheduler.step(clean, int(step), x).prev_sample
     return x
 
@@ -111,7 +111,7 @@ class Pose2Vid(nn.Module):
 
     def latents(
         self,
-        maps: Tensor,
+        told: Tensor,
         vector: Tensor,
         previous: Tensor | None,
         noise: Tensor,
@@ -119,19 +119,19 @@ class Pose2Vid(nn.Module):
         guidance: float = 1.0,
         steered: bool = True,
     ) -> Tensor:
-        """maps (B, C, H, W) uint8, vector (B, VECTOR), previous and noise (B, L, H/8, W/8) -> latents.
+        """told (B, CELL, H/4, W/4) in [-1, 1], vector (B, VECTOR), previous and noise (B, L, H/8, W/8) ->
+        latents.
 
         guidance above 1 leans on the appearance more than was learned (classifier-free); it doubles the cost.
         steered False leaves the ControlNet out, to see what it is worth.
         """
-        signed = unit_maps(maps)
         before = torch.zeros_like(noise) if previous is None else previous
 
         def predict(noisy: Tensor, step: Tensor) -> Tensor:
-            told = self.denoiser(noisy, step, before, signed, vector, steered)
+            styled = self.denoiser(noisy, step, before, told, vector, steered)
             if guidance == 1.0:
-                return told
-            untold = self.denoiser(noisy, step, before, signed, torch.zeros_like(vector), steered)
-            return untold + guidance * (told - untold)
+                return styled
+            plain = self.denoiser(noisy, step, before, told, torch.zeros_like(vector), steered)
+            return plain + guidance * (styled - plain)
 
         return sample(predict, noise, steps)

@@ -178,7 +178,7 @@ def _noise(x):  # type: ignore[no-untyped-def]
 
 
 @small
-def _lit_share(shadow, x, y, depth, bias):  # type: ignore[no-untyped-def]
+def lit_share(shadow, x, y, depth, bias):  # type: ignore[no-untyped-def]
     """How much of the key light arrives, in [0, 1]: 3 x 3 taps of the shadow map, weighted as a tent."""
     size = shadow.shape[0]
     column, row = int(np.floor(x)), int(np.floor(y))
@@ -324,7 +324,7 @@ def _key_share(place, dot, shadow, scene):  # type: ignore[no-untyped-def]
         y = _dot(place, scene.upward) * -scene.shadow_map[0] + scene.shadow_map[2]
         depth = scene.shadow_map[3] - _dot(place, scene.key)
         bias = 0.015 + 0.025 * (1 - max(dot, 0.0))
-        share = 1 - SHADOW * (1 - _lit_share(shadow, x, y, depth, bias))
+        share = 1 - SHADOW * (1 - lit_share(shadow, x, y, depth, bias))
     return share
 
 

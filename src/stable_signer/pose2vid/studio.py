@@ -31,6 +31,7 @@ from stable_signer.pose2vid.hair import CUTS
 from stable_signer.pose2vid.mesh import MeshRenderer
 from stable_signer.pose2vid.shading import COLOUR, SKIN
 from stable_signer.pose2vid.signers import SIGNERS, STYLES, Clothes, Hair, Light, SignerCard, Style, linear
+from stable_signer.pose2vid.soft_light import SoftLight
 
 RENDERINGS = {
     "natural": "a shaded person in the style's light",
@@ -43,6 +44,7 @@ GROUPS = {"skin": 6, "face": 9, "hair": 4, "clothes": 6, "light": 24, "rendering
 VECTOR = sum(GROUPS.values())
 SLEEVES, NECKS = ("long", "three-quarter", "short"), ("crew", "v", "boat", "high")
 BEARDS = ("none", "stubble", "full")
+LAMP, LAMPS = 0.1, {"soft": 0.28}  # radius of the key lamp, see SoftLight
 PAPER = np.array([246, 241, 230], np.float32)
 
 
@@ -191,18 +193,19 @@ class StudioRenderer(MeshRenderer):
 
 
 class Studio:
-    """Pictures of one appearance at one size, with their control maps."""
+    """Pictures of one appearance at one size in `soft_light`, with their control maps."""
 
     def __init__(self, body: Body, appearance: Appearance, size: int = 512) -> None:
         self.appearance, self.size = appearance, size
         self.renderer = StudioRenderer(body, appearance, size)
         self.control = ControlFigure.of(self.renderer)
+        self.light = SoftLight.of(self.renderer, LAMPS.get(appearance.rendering, LAMP))
 
     def frames(self, motion: Motion) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Each frame as a picture (H, W, 3) uint8 on the style's background and its maps (C, H, W) uint8."""
         renderer = self.renderer
         for vertices, samples, maps in controlled(renderer, self.control, motion):
-            picture = renderer.painted(vertices, *samples)
+            picture = self.light.painted(renderer, vertices, *samples)
             yield renderer.rendered(picture, *samples[1:]), maps
 
 

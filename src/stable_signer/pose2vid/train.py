@@ -37,9 +37,11 @@ from stable_signer.pose2vid.autoencoder import (
     Upsampler,
     coverage,
     halved,
+    map_cells,
     off_unit,
     over_grey,
-    unit_maps,
+    unit_cells,
+    unlit,
 )
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
@@ -66,7 +68,7 @@ class Pose2VidRecipe:
     """Everything a run depends on. Unknown keys in the TOML are refused.
 
     motions: .npz of tools/build_motions.py. runs: of RUN frames each, in the pool. size: a key of
-    controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends
+    controlnet.SIZES. steps: of the three STAGES; 0 leaves a stage as `start` has it. minutes: of the three STAGES, after which a stage ends
     though steps are left (0: no limit; a run that a limit cut is not repeatable to the bit). batch: of the
     first two stages. square: side of the pieces that the first two stages see, a multiple of 32, drawn where
     hands, face and figure are (256: whole pictures). start: folder of weights to start from ("" for fresh
@@ -108,8 +110,10 @@ class Pose2VidRecipe:
             )
         if recipe.square % 32 or not 64 <= recipe.square <= 256:
             raise StableSignerError(f"{path}: square must be 64 to 256 and a multiple of 32")
-        if min(recipe.steps) < 1 or recipe.batch < 1 or recipe.runs < 1:
-            raise StableSignerError(f"{path}: steps, batch and runs must be at least 1")
+        if min(recipe.steps) < (0 if recipe.start else 1) or recipe.batch < 1 or recipe.runs < 1:
+            raise StableSignerError(
+                f"{path}: steps, batch and runs must be at least 1 (steps of 0 keep a stage: they need start)"
+            )
         return recipe
 
 
@@ -209,7 +213,7 @@ class AutoencoderLoss(nn.Module):
     def forward(self, picture: Tensor, maps: Tensor) -> Tensor:
         """picture (B, 3, 256, 256), maps uint8 -> ()."""
         latent = self.model.encode(picture)
-        found = self.model.decode(latent, unit_maps(maps))
+        found = self.model.decode(latent, maps)
         return picture_loss(found, picture, maps) + 0.01 * off_unit(latent)
 
 
@@ -229,7 +233,6 @@ class DenoiserLoss(nn.Module):
         -> ()."""
         autoencoder = self.frozen[0]
         before, now, after = pictures
-        signed = unit_maps(maps)
         with torch.no_grad():
             clean, previous = (autoencoder.encode(x).float() for x in (now, before))
         kept = (chance[:, 0] > self.recipe.previous_dropout).float()[:, None, None, None]
@@ -239,13 +242,12 @@ class DenoiserLoss(nn.Module):
         step = torch.where(chance[:, 2] < self.recipe.pure_noise, torch.ones_like(chance[:, 3]), chance[:, 3])
         step = (step * last).round().long()
         noisy = self.scheduler.add_noise(clean, noise[0], step)
-        found = self.model["denoiser"](noisy, step, previous, signed[0], vector)
+        found = self.model["denoiser"](noisy, step, previous, unit_cells(map_cells(maps[0])), vector)
         near = ((found.float() - clean) ** 2).mean()
         held = (chance[:, 5] < self.recipe.held)[:, None, None, None]
-        drawn = self.model["decoder"](found, torch.where(held, signed[1], signed[0]))
-        return near * 0.1 + picture_loss(
-            drawn, torch.where(held, after, now), torch.where(held, maps[1], maps[0])
-        )
+        served = torch.where(held, maps[1], maps[0])
+        drawn = self.model["decoder"](found, unit_cells(map_cells(served)), unlit(served))
+        return near * 0.1 + picture_loss(drawn, torch.where(held, after, now), served)
 
 
 class UpsamplerLoss(nn.Module):
@@ -261,7 +263,7 @@ class UpsamplerLoss(nn.Module):
         half = F.avg_pool2d(picture, 2)
         rough = F.avg_pool2d(F.pad(half, (1, 1, 1, 1), mode="replicate"), 3, 1)
         half = half * (1 - 0.5 * mix) + rough * 0.5 * mix + 0.01 * noise
-        return picture_loss(self.model(half, unit_maps(maps)), picture, maps)
+        return picture_loss(self.model(half, unit_cells(map_cells(maps))), picture, maps)
 
 
 def train(
@@ -296,6 +298,8 @@ def train(
         )
         models: dict[str, Any] = {stage: getattr(begun, stage).train() for stage in STAGES}
         for number, stage in enumerate(STAGES):
+            if recipe.steps[number] == 0:
+                continue
             if number < state["stage"]:
                 models[stage].load_state_dict(
                     torch.load(output / f"{stage}.pt", map_location=device, weights_only=True)
@@ -316,7 +320,7 @@ def train(
                 models["autoencoder"].decoder = learned["decoder"]
                 learned = learned["denoiser"]
             models[stage] = learned
-            for done in STAGES[: number + 1]:
+            for done in (s for s, n in zip(STAGES[: number + 1], recipe.steps) if n):
                 torch.save(models[done].state_dict(), output / f"{done}.pt")
             write_state(output, recipe, {"stage": number + 1, "step": 0})
     finally:

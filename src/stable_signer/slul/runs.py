@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stable_signer.errors import StableSignerError
 
 
-def has_bf16() -> bool:
-    """Whether this machine multiplies bf16 in hardware: elsewhere it is slower than float32."""
-    if torch.cuda.is_available():
+def best_device() -> torch.device:
+    """Where networks compute: on a GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_bf16(device: torch.device | None = None) -> bool:
+    """Whether a device, `best_device` unless given, multiplies bf16 in hardware: elsewhere it is slower than
+    float32."""
+    if (device or best_device()).type == "cuda":
         return torch.cuda.is_bf16_supported()
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
@@ -71,9 +77,10 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int, done: float =
 def follow(mean: nn.Module, now: nn.Module, step: int, average: float) -> None:
     """Move the running mean of the weights after `step` steps; it follows faster at the beginning."""
     decay = min(average, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for kept, new in zip(mean.parameters(), now.parameters(), strict=True):
-            kept.lerp_(new.detach().to(kept.device), 1 - decay)
+    kept: list[Tensor] = list(mean.parameters())
+    new = [p.detach().to(k.device) for k, p in zip(kept, now.parameters(), strict=True)]
+    with torch.no_grad():  # all at once: on a GPU each tensor by itself would cost a launch
+        torch._foreach_lerp_(kept, new, 1 - decay)
 
 
 def read_state(folder: Path, recipe: Any) -> dict[str, Any] | None:

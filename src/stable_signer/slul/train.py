@@ -341,6 +341,7 @@ def train(
     resumed = run.resume()
     accelerator = Accelerator(mixed_precision="bf16" if has_bf16() else "no")
     objective, optimizer = accelerator.prepare(Objective(run.model, recipe), run.optimizer)
+    run.averaged.to(accelerator.device)
     sources = [run.vocabulary.text_ids(e.text, e.language) for e in dev]
     references = [" ".join(e.glosses) for e in dev]
     outputs = {g for e in (*examples, *dev) for g in e.glosses}
