@@ -309,6 +309,20 @@ def test_a_motion_in_pieces_is_drawn_as_the_whole(weights: Path) -> None:
     assert all((a == b).all() for a, b in zip(whole, pieces, strict=True))
 
 
+def test_high_quality_takes_more_steps_and_a_latent_for_every_frame() -> None:
+    signer, motion = StableSigner.from_pretrained(planner="rules", motion="prior"), still(2)
+    fast, high = (
+        list(signer.render(motion, look="diffusion", size=256, label=False, quality=quality))
+        for quality in ("fast", "high")
+    )
+    again = list(signer.render(motion, look="diffusion", size=256, label=False, quality="fast"))
+    assert all((a == b).all() for a, b in zip(fast, again, strict=True))  # the kept renderer is as it was
+    apart = np.abs(np.array(fast, int) - np.array(high, int))
+    assert 0 < apart.mean() < 6
+    clip = signer.sign("Yes.", look="diffusion", size=256, quality="high")
+    assert clip.provenance.look == "diffusion in high quality"
+
+
 def test_a_frame_without_the_signer_shows_the_wall(weights: Path) -> None:
     from stable_signer.pose2vid.diffusion import DiffusionRenderer
     from stable_signer.pose2vid.sampler import Pose2Vid

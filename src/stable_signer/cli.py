@@ -65,6 +65,9 @@ StyleOption = Annotated[
     typer.Option(help="Background and light, see `stable-signer styles`.", show_default="the first"),
 ]
 LookOption = Annotated[str, typer.Option(help="How the signer is drawn: mesh or skeleton.")]
+QualityOption = Annotated[
+    str, typer.Option(help="fast, or high: 20 steps a frame, with --look diffusion only, very slow.")
+]
 SizeOption = Annotated[int, typer.Option(help="Width and height in pixels, even, 64 to 2048.")]
 FpsOption = Annotated[float, typer.Option(help="Frames a second, 10 to 60.")]
 SpeedOption = Annotated[float, typer.Option(help="Pace of signing: 0.5 is half as fast, 2 twice as fast.")]
@@ -118,6 +121,7 @@ def sign(
     signer: SignerOption = None,
     style: StyleOption = None,
     look: LookOption = pipeline.DEFAULT_LOOK,
+    quality: QualityOption = pipeline.DEFAULT_QUALITY,
     size: SizeOption = pipeline.DEFAULT_SIZE,
     fps: FpsOption = FPS,
     speed: SpeedOption = 1.0,
@@ -138,7 +142,7 @@ def sign(
     pipeline.check_planner(planner)
     pipeline.check_manner(manner, pipeline.check_motion(motion))
     _check_numbers(language=language, size=size, fps=fps, speed=speed, seed=seed)
-    look_of = _look_of(signer, style, look, size, not no_label)
+    look_of = _look_of(signer, style, look, size, not no_label, quality)
     with Outputs() as outputs:
         video = _claim_video(outputs, output)
         plan_part = outputs.claim(plan, (".json",)) if plan else None
@@ -224,6 +228,7 @@ def render(
     signer: SignerOption = None,
     style: StyleOption = None,
     look: LookOption = pipeline.DEFAULT_LOOK,
+    quality: QualityOption = pipeline.DEFAULT_QUALITY,
     size: SizeOption = pipeline.DEFAULT_SIZE,
     fps: Annotated[
         float | None, typer.Option(help="Frames a second, for a plan.", show_default="25, or the .pose's own")
@@ -235,7 +240,7 @@ def render(
 ) -> None:
     """Draw a motion or a plan as a video."""
     _check_numbers(size=size, fps=FPS if fps is None else fps, seed=seed)
-    look_of = _look_of(signer, style, look, size, not no_label)
+    look_of = _look_of(signer, style, look, size, not no_label, quality)
     is_pose = Path(source).suffix.lower() == ".pose"
     if is_pose and (fps is not None or seed or left_handed is not None):
         raise StableSignerError(
@@ -411,14 +416,17 @@ def _check_numbers(
     pipeline.check_seed(seed)
 
 
-def _look_of(signer: str | None, style: str | None, look: str, size: int, label: bool) -> dict[str, Any]:
+def _look_of(
+    signer: str | None, style: str | None, look: str, size: int, label: bool, quality: str
+) -> dict[str, Any]:
     signer = pipeline.check_signer(signer)
     return {
         "signer": signer,
         "style": pipeline.check_style(style, signer),
-        "look": pipeline.check_look(look, size),
+        "look": pipeline.check_look(look, size, quality),
         "size": size,
         "label": label,
+        "quality": quality,
     }
 
 

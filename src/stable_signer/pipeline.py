@@ -14,7 +14,7 @@ from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from stable_signer.slul.prompts import Prompt, read_prompt
 
 if TYPE_CHECKING:
     from stable_signer.body.skeleton import Body
+    from stable_signer.pose2vid.diffusion import DiffusionRenderer
     from stable_signer.slp_moe.lexicon import Lexicon
     from stable_signer.slp_moe.manner import Manner
     from stable_signer.slp_moe.model import SlpMoe
@@ -49,10 +50,12 @@ LOOKS = {
     "cartoon": "light in steps, strong colours, outlines",
     "line": "a drawing: outlines and washes on paper",
     "skeleton": "bones and joints as coloured lines",
-    "diffusion": "Pose2Vid's networks draw the person (experimental, 256 or 512 pixels)",
+    "diffusion": "Pose2Vid's networks draw the person, softly lit (256 or 512 pixels)",
 }
 LANGUAGE_ALIASES = {"asl": "ase", "dgs": "gsg"}
 DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
+QUALITIES = {"fast": "one step, in real time", "high": "20 steps a frame, of the look diffusion only"}
+DEFAULT_QUALITY = "fast"
 MIN_SPEED, MAX_SPEED = SPEEDS
 MAX_CHARACTERS = 10_000  # about twenty minutes of signing
 MAX_SECONDS = LONGEST_PLAN
@@ -250,14 +253,18 @@ class StableSigner:
         look: str = DEFAULT_LOOK,
         size: int = DEFAULT_SIZE,
         label: bool = True,
+        quality: str = DEFAULT_QUALITY,
     ) -> Iterator[np.ndarray]:
         """The frames of a motion, or of its pieces in order, (size, size, 3) uint8 each, one at a time.
 
         An array may be drawn over by the next frame: copy what you keep. `label` draws "synthetic signing".
+        quality: "fast", or "high" for the diffusion look in 20 steps a frame.
         """
         signer, style = check_signer(signer), check_style(style, signer)
-        check_look(look, size)
+        check_look(look, size, quality)
         renderer = self._renderer(signer, style, look, _check_size(size))
+        if quality == "high":
+            renderer = cast("DiffusionRenderer", renderer).careful()
         pieces = (motion,) if isinstance(motion, Motion) else motion
         if isinstance(renderer, FilmRenderer):
             frames = _calm(renderer.film(pieces))
@@ -281,9 +288,10 @@ class StableSigner:
         seed: int = 0,
         left_handed: bool | None = None,
         label: bool = True,
+        quality: str = DEFAULT_QUALITY,
     ) -> Clip:
         """Sign `text`: a Clip with its plan and motion; its frames are rendered when asked for or saved."""
-        look_of = self._look_of(signer, style, look, size, label)
+        look_of = self._look_of(signer, style, look, size, label, quality)
         movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
         return self._clip(movement.plan, joined(_calm(movement.pieces())), look_of, seed)
 
@@ -301,13 +309,14 @@ class StableSigner:
         seed: int = 0,
         left_handed: bool | None = None,
         label: bool = True,
+        quality: str = DEFAULT_QUALITY,
     ) -> Iterator[Clip]:
         """Sign `text` as one Clip a sentence, each given out with its frames as soon as it is rendered.
 
         The movement is that of `sign`, cut between sentences: played one after the other, nothing jumps.
         Only the sentence at hand is held.
         """
-        look_of = self._look_of(signer, style, look, size, label)
+        look_of = self._look_of(signer, style, look, size, label, quality)
         movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
         return self._sentences(movement, look_of, seed)
 
@@ -333,17 +342,18 @@ class StableSigner:
     # --- inside ---
 
     def _look_of(
-        self, signer: str | None, style: str | None, look: str, size: int, label: bool
+        self, signer: str | None, style: str | None, look: str, size: int, label: bool, quality: str
     ) -> dict[str, Any]:
         """The arguments of `render`, checked before any work is done."""
         signer = check_signer(signer)
-        check_look(look, size)
+        check_look(look, size, quality)
         return {
             "signer": signer,
             "style": check_style(style, signer),
             "look": look,
             "size": _check_size(size),
             "label": label,
+            "quality": quality,
         }
 
     def _clip(self, plan: Plan, motion: Motion, look_of: dict[str, Any], seed: int) -> Clip:
@@ -362,7 +372,7 @@ def provenance_of(plan: Plan | None, look_of: dict[str, Any], seed: int | None) 
         language=plan.language if plan else "",
         signer=look_of["signer"],
         style=look_of["style"],
-        look=look_of["look"],
+        look=look_of["look"] + (" in high quality" if look_of.get("quality") == "high" else ""),
         planner=plan.planner if plan else "",
         seed=seed,
         text_sha256=text_hash(plan.text) if plan and plan.text else "",
@@ -510,9 +520,13 @@ def check_style(style: str | None, signer: str) -> str:
     return next(iter(STYLES)) if style is None else _one_of("style", style, STYLES)
 
 
-def check_look(look: str, size: int) -> str:
-    """A known look that this machine can draw at this size."""
+def check_look(look: str, size: int, quality: str = DEFAULT_QUALITY) -> str:
+    """A known look that this machine can draw at this size and in this quality."""
     _one_of("look", look, LOOKS)
+    if _one_of("quality", quality, QUALITIES) == "high" and look != "diffusion":
+        raise StableSignerError(
+            f"the look {look} has one quality only: leave out the quality, or use the look diffusion"
+        )
     if look == "diffusion":
         if find_spec("diffusers") is None:
             raise StableSignerError(

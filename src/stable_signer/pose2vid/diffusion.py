@@ -8,6 +8,7 @@ decoder is told anew in every frame.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -36,6 +37,7 @@ from stable_signer.pose2vid.sampler import Pose2Vid
 from stable_signer.pose2vid.studio import Appearance, StudioRenderer
 from stable_signer.slul.runs import best_device, has_bf16
 
+CAREFUL = 20  # steps of a frame in high quality
 HOLD = 2  # frames that one latent serves
 CELLS = NETWORK_SIZES[0] // FACTOR  # of a latent, in each direction
 BLOCK = 4  # cells: what is drawn is a rectangle of blocks, so that there are few shapes to compile for
@@ -176,6 +178,12 @@ class DiffusionRenderer:
         noise = torch.Generator().manual_seed(seed)
         still = torch.randn(1, channels, CELLS, CELLS, generator=noise)
         self.noise = still.to(self.device)  # one for all frames: no flicker
+
+    def careful(self) -> DiffusionRenderer:
+        """The same renderer with CAREFUL steps, and a latent for every frame."""
+        slow = copy.copy(self)
+        slow.steps, slow.hold = CAREFUL, 1
+        return slow
 
     def frames(self, motion: Motion) -> Iterator[np.ndarray]:
         """Yields uint8 (size, size, 3) sRGB pictures, one for each frame, in constant memory."""
