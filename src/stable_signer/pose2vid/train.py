@@ -68,8 +68,7 @@ class Pose2VidRecipe:
     """Everything a run depends on. Unknown keys in the TOML are refused.
 
     motions: .npz of tools/build_motions.py. runs: of RUN frames each, in the pool. size: a key of
-    controlnet.SIZES. steps: of the three STAGES; 0 leaves a stage as `start` has it. minutes: of the three
-    STAGES, after which a stage ends though steps are left (0: no limit; a run that a limit cut is not
+    controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends though steps are left (0: no limit; a run that a limit cut is not
     repeatable to the bit). batch: of the first two stages. square: side of the pieces that the first two
     stages see, a multiple of 32, drawn where hands, face and figure are (256: whole pictures). start: folder
     of weights to start from ("" for fresh ones). style_dropout: chance that the appearance is not told, for
@@ -111,10 +110,8 @@ class Pose2VidRecipe:
             )
         if recipe.square % 32 or not 64 <= recipe.square <= 256:
             raise StableSignerError(f"{path}: square must be 64 to 256 and a multiple of 32")
-        if min(recipe.steps) < (0 if recipe.start else 1) or recipe.batch < 1 or recipe.runs < 1:
-            raise StableSignerError(
-                f"{path}: steps, batch and runs must be at least 1 (steps of 0 keep a stage: they need start)"
-            )
+        if min(recipe.steps) < 1 or recipe.batch < 1 or recipe.runs < 1:
+            raise StableSignerError(f"{path}: steps, batch and runs must be at least 1")
         return recipe
 
 
@@ -299,8 +296,6 @@ def train(
         )
         models: dict[str, Any] = {stage: getattr(begun, stage).train() for stage in STAGES}
         for number, stage in enumerate(STAGES):
-            if recipe.steps[number] == 0:
-                continue
             if number < state["stage"]:
                 models[stage].load_state_dict(
                     torch.load(output / f"{stage}.pt", map_location=device, weights_only=True)
@@ -321,7 +316,7 @@ def train(
                 models["autoencoder"].decoder = learned["decoder"]
                 learned = learned["denoiser"]
             models[stage] = learned
-            for done in (s for s, n in zip(STAGES[: number + 1], recipe.steps) if n):
+            for done in STAGES[: number + 1]:
                 torch.save(models[done].state_dict(), output / f"{done}.pt")
             write_state(output, recipe, {"stage": number + 1, "step": 0})
     finally:
