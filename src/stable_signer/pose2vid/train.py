@@ -68,12 +68,12 @@ class Pose2VidRecipe:
     """Everything a run depends on. Unknown keys in the TOML are refused.
 
     motions: .npz of tools/build_motions.py. runs: of RUN frames each, in the pool. size: a key of
-    controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends though steps are left (0: no limit; a run that a limit cut is not
-    repeatable to the bit). batch: of the first two stages. square: side of the pieces that the first two
-    stages see, a multiple of 32, drawn where hands, face and figure are (256: whole pictures). start: folder
-    of weights to start from ("" for fresh ones). style_dropout: chance that the appearance is not told, for
-    guidance. previous_dropout: chance that the previous frame is not. held: chance that a latent is decoded
-    into the frame after its own.
+    controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends
+    though steps are left (0: no limit; a run that a limit cut is not repeatable to the bit). batch: of the
+    first two stages. square: side of the pieces that the first two stages see, a multiple of 32, drawn where
+    hands, face and figure are (256: whole pictures). start: folder of weights to start from ("" for fresh
+    ones). style_dropout: chance that the appearance is not told, for guidance. previous_dropout: chance that
+    the previous frame is not. held: chance that a latent is decoded into the frame after its own.
     full_frames: how many frames are held at full size for the upsampler.
     """
 
