@@ -149,6 +149,12 @@ def _show_end_to_end(report: Mapping[str, Any]) -> None:
         table.add_row(name, *(f"{row[k]:.2f}" if k in row else "–" for k in (*keys, *more)))
     console = Console(width=220)
     console.print(table)
+    scores = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "wer")
+    text = Table("system", *scores, *(f"told {k}" for k in scores), title="put back into English")
+    for name, row in (*report["text_bounds"].items(), *report["rows"].items()):
+        values = (row.get(f"{kind}_{k}") for kind in ("text", "told") for k in scores)
+        text.add_row(name, *("–" if v is None else f"{v:.2f}" for v in values))
+    console.print(text)
     if "gain" in report:
         told = report["gain"]
         console.print(

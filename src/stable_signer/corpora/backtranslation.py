@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -38,22 +38,26 @@ from stable_signer.metrics.backtranslation import (
     split_clitics,
     text_words,
 )
+from stable_signer.metrics.text import edit_distance
 
+CANDIDATES = 30  # translations of a line among which weights are chosen
+FREE = tuple(f for f in FEATURES if f != "language")  # its weight is 1: only proportions count
 NOTHING = ""  # the gloss, or word, that stands for none
 FIRST_WEIGHTS = {
-    "phrase": 0.5, "phrase_back": 0.2, "lexical": 0.3, "lexical_back": 0.2, "language": 1.0,
-    "words": 1.0, "readings": 0.0, "jump": -0.5, "unseen": -1.0, "silent": 1.0,
+    "phrase": 0.3, "phrase_back": 0.5, "lexical": 0.35, "lexical_back": 1.0, "language": 1.0,
+    "words": 2.4, "readings": -3.0, "jump": -0.5, "unseen": -1.5, "silent": 3.0,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is decided before the weights; each was chosen by files of the training part held out.
+    """What is decided before the weights.
 
     rounds: of the alignment, in either direction. pull: counts that the dictionary adds. sharpness: of the
     diagonal. no_partner: probability of a word without a gloss. smoothing: counts of the lexical model
-    that a reading is given. least: how often a reading of more than one gloss, and a run of three words,
-    must be seen to be kept. order: of the language model. fillers: how many.
+    that a reading is given. least: how often a reading of more than one gloss, and three words in a row,
+    must be seen to be kept: so that no line of the corpus can be put together from the table. order: of the
+    language model. fillers: how many; negative: no dictionary.
     """
 
     rounds: int = 8
@@ -61,8 +65,7 @@ class Settings:
     sharpness: float = 3.0
     no_partner: float = 0.2
     smoothing: float = 1.0
-    least: int = 1
-    least_gram: int = 1
+    least: int = 2
     order: int = 3
     fillers: int = 12
 
@@ -129,7 +132,7 @@ Lexicon = dict[str, dict[str, float]]  # target -> source -> probability of the 
 
 
 class _Side(NamedTuple):
-    """One direction of a pair: targets are explained by sources; `may` tells which of them can be partners."""
+    """One direction of a pair: targets, each explained by one of the sources, or by none."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -143,7 +146,9 @@ def _sides(given: Pair) -> tuple[_Side, _Side]:
     classes = tuple(NAME if w[0] == NAME else w for w in given.words)
     partner = {int(w[1:]): j for j, w in enumerate(given.words) if w[0] == NAME}
     n, m = len(given.signs), len(given.words)
-    fit = [[partner.get(i) == j or (i not in partner and classes[j] != NAME) for j in range(m)] for i in range(n)]
+    fit = [
+        [partner.get(i) == j or (i not in partner and classes[j] != NAME) for j in range(m)] for i in range(n)
+    ]
     means = [[_means(given.signs[i], classes[j]) for j in range(m)] for i in range(n)]
     forward = _Side(
         given.signs,
@@ -209,7 +214,9 @@ def _learned(sides: Sequence[_Side], settings: Settings) -> Lexicon:
 
 def _best(side: _Side, lexicon: Lexicon, settings: Settings) -> set[tuple[int, int]]:
     """(source, target) of each target's likeliest partner."""
-    links = ((max(_shares(side, j, lexicon, settings), key=lambda s: s[1])[0], j) for j in range(len(side.targets)))
+    links = (
+        (max(_shares(side, j, lexicon, settings), key=lambda s: s[1])[0], j) for j in range(len(side.targets))
+    )
     return {(i, j) for i, j in links if i >= 0}
 
 
@@ -302,7 +309,9 @@ def _lexical(
     return total
 
 
-def readings(aligned: Aligned, settings: Settings, longest: int = LONGEST_RUN) -> dict[tuple[str, ...], list[Reading]]:
+def readings(
+    aligned: Aligned, settings: Settings, longest: int = LONGEST_RUN
+) -> dict[tuple[str, ...], list[Reading]]:
     """All readings with their smoothed scores. longest: glosses in a run, 1 for a lexicon."""
     joint: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = Counter()
     lexical: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[float, float]] = {}
@@ -381,7 +390,7 @@ def fillers(aligned: Aligned, most: int) -> dict[str, float]:
             before = j > 0 and j - 1 not in linked
             counts[given.words[j - 1] if before else ""] += 1
     total = sum(counts.values())
-    kept = sorted(counts.items(), key=lambda x: (-x[1], x[0]))[: most + 1]
+    kept = sorted(counts.items(), key=lambda x: (-x[1], x[0]))[: max(most + 1, 0)]
     return {word: math.log(count / total) for word, count in kept}
 
 
@@ -391,9 +400,10 @@ def fillers(aligned: Aligned, most: int) -> dict[str, float]:
 
 
 def language_model(lines: Sequence[Sequence[str]], order: int = 3, least: int = 1) -> LanguageModel:
-    """Interpolated Kneser-Ney of lines of words, one discount an order; longest n-grams seen less than `least`
+    """Interpolated Kneser-Ney of lines of words, one discount an order.
 
-    times are left to the shorter ones. A word never seen has a share of what is discounted of words.
+    Three words in a row and more seen less than `least` times are left to the shorter ones. A word never
+    seen has a share of what is discounted of words.
     """
     grams: list[Counter[tuple[str, ...]]] = [Counter() for _ in range(order + 1)]
     for line in lines:
@@ -408,7 +418,6 @@ def language_model(lines: Sequence[Sequence[str]], order: int = 3, least: int = 
         grams[size] = Counter({g: continued[g] if g[0] != START else c for g, c in grams[size].items()})
     table: dict[tuple[str, ...], tuple[float, float]] = {}
     lost: dict[tuple[str, ...], float] = {}
-    lower: Callable[[tuple[str, ...]], float]
     words = len(grams[1]) + 1
     for size in range(1, order + 1):
         once = sum(c == 1 for c in grams[size].values())
@@ -457,7 +466,7 @@ def build(
     search = search or Search()
     return BackTranslator(
         readings(aligned, settings, search.longest),
-        language_model(english, settings.order, settings.least_gram),
+        language_model(english, settings.order, settings.least),
         fillers(aligned, settings.fillers),
         weights,
         search,
@@ -475,6 +484,35 @@ def folds(utterances: Sequence[Utterance], count: int = 5) -> list[list[Utteranc
     return parts
 
 
+WER_SHARE = 0.1  # of the goal: tuned on BLEU alone, lines fill with words that are not there
+
+
+class PoolArrays(NamedTuple):
+    """Candidates of many lines: features (N, F), matches (N, 9: `_matches`, then edits to the reference).
+
+    starts (S,): the first candidate of each line; words: of all references.
+    """
+
+    features: np.ndarray
+    matches: np.ndarray
+    starts: np.ndarray
+    words: float
+
+    def goal(self, weights: np.ndarray) -> float:
+        """BLEU-4 less a share of the WER, in percent, of the best by these weights (F,)."""
+        scores = self.features @ weights
+        best = np.maximum.reduceat(scores, self.starts)
+        sizes = np.diff(np.append(self.starts, len(scores)))
+        hit = np.flatnonzero(scores == np.repeat(best, sizes))
+        line = np.searchsorted(self.starts, hit, side="right") - 1
+        _, first = np.unique(line, return_index=True)
+        sums = self.matches[hit[first]].sum(0)
+        right, said, edits = sums[0:8:2], sums[1:8:2], sums[8]
+        brevity = min(0.0, 1 - self.words / max(said[0], 1))
+        bleu = np.exp(brevity + np.log(right / said).mean()) if right.all() else 0.0
+        return float(100 * (bleu - WER_SHARE * edits / self.words))
+
+
 class Pool:
     """Translations of lines with their features, among which weights choose; BLEU-4 of what they choose."""
 
@@ -489,9 +527,12 @@ class Pool:
             self._seen[line].setdefault(text, features)
         return len(self._seen[line]) - before
 
-    def arrays(self, lines: Iterable[int] | None = None) -> "PoolArrays":
-        """Of these lines (None: all), for `PoolArrays.bleu`."""
-        features, matches, starts, lengths = [], [], [], []
+    def arrays(self, lines: Iterable[int] | None = None) -> PoolArrays:
+        """Of these lines (None: all), for `PoolArrays.goal`."""
+        features: list[tuple[float, ...]] = []
+        matches: list[list[int]] = []
+        starts: list[int] = []
+        lengths: list[int] = []
         for k in range(len(self._seen)) if lines is None else lines:
             if not self._seen[k]:
                 continue
@@ -499,7 +540,9 @@ class Pool:
             lengths.append(len(self.references[k]))
             for text, values in self._seen[k].items():
                 features.append(values)
-                matches.append(_matches(text.split(), self.references[k]))
+                words = text.split()
+                edits = edit_distance(words, self.references[k])
+                matches.append([*_matches(words, self.references[k]), edits])
         return PoolArrays(
             np.array(features), np.array(matches, dtype=float), np.array(starts), float(sum(lengths))
         )
@@ -515,30 +558,6 @@ def _matches(words: Sequence[str], reference: Sequence[str]) -> list[int]:
     return found
 
 
-class PoolArrays(NamedTuple):
-    """features (N, F), matches (N, 8), starts (S,): the first candidate of each line; words in references."""
-
-    features: np.ndarray
-    matches: np.ndarray
-    starts: np.ndarray
-    words: float
-
-    def bleu(self, weights: np.ndarray) -> float:
-        """BLEU-4 in percent of the best by these weights (F,); 0 if no four words in a row are right."""
-        scores = self.features @ weights
-        best = np.maximum.reduceat(scores, self.starts)
-        sizes = np.diff(np.append(self.starts, len(scores)))
-        hit = np.flatnonzero(scores == np.repeat(best, sizes))
-        line = np.searchsorted(self.starts, hit, side="right") - 1
-        _, first = np.unique(line, return_index=True)
-        sums = self.matches[hit[first]].sum(0)
-        right, said = sums[0::2], sums[1::2]
-        if not right.all():
-            return 0.0
-        brevity = min(0.0, 1 - self.words / said[0])
-        return float(100 * np.exp(brevity + np.log(right / said).mean()))
-
-
 STEPS = (-1.0, -0.4, -0.15, -0.05, 0.05, 0.15, 0.4, 1.0)
 
 
@@ -548,12 +567,12 @@ def best_weights(
     """Weights found by steps of one `free` weight at a time, from `start` and from places about it."""
     rng = np.random.default_rng(seed)
     places = [FEATURES.index(name) for name in free]
-    best, top = np.array([start[name] for name in FEATURES]), -1.0
+    best, top = np.array([start[name] for name in FEATURES]), -np.inf
     for k in range(restarts):
         now = best.copy()
         if k:
             now[places] += rng.normal(0, 0.5, len(places))
-        score = arrays.bleu(now)
+        score = arrays.goal(now)
         better = True
         while better:
             better = False
@@ -561,9 +580,57 @@ def best_weights(
                 for step in STEPS:
                     tried = now.copy()
                     tried[place] += step
-                    got = arrays.bleu(tried)
+                    got = arrays.goal(tried)
                     if got > score + 0.005:
                         now, score, better = tried, got, True
         if score > top:
             best, top = now, score
     return {name: round(float(w), 4) for name, w in zip(FEATURES, best, strict=True)}
+
+
+class Validated(NamedTuple):
+    """What cross-validation finds.
+
+    weights: of all folds together. texts: of each of the lines, what a translator without its file makes of
+    it, with weights that its fold had no part in.
+    """
+
+    weights: dict[str, float]
+    lines: list[Utterance]
+    texts: list[str]
+
+
+def cross_validated(
+    utterances: Sequence[Utterance],
+    *,
+    settings: Settings | None = None,
+    search: Search | None = None,
+    start: Mapping[str, float] = FIRST_WEIGHTS,
+    free: Sequence[str] = FREE,
+    rounds: int = 4,
+    seed: int = 0,
+) -> Validated:
+    """Find weights on held-out files.
+
+    Each fold is translated without its own files, weights are chosen among the translations, and again
+    with those, `rounds` times. free: the weights that are sought.
+    """
+    parts = folds(utterances)
+    models = [
+        build(pairs_of(u for q in parts if q is not part for u in q), start, settings, search)
+        for part in parts
+    ]
+    lines = [(k, u) for k, part in enumerate(parts) for u in part]
+    pool = Pool([text_words(u.english) for _, u in lines])
+    weights = dict(start)
+    for r in range(rounds):
+        for line, (k, u) in enumerate(lines):
+            models[k].weights = weights
+            pool.add(line, models[k].candidates(u.glosses, CANDIDATES))
+        weights = best_weights(pool.arrays(), weights, free, seed + r)
+    texts: list[str] = []
+    for k, part in enumerate(parts):
+        others = pool.arrays(i for i, (fold, _) in enumerate(lines) if fold != k)
+        models[k].weights = best_weights(others, weights, free, seed + rounds + k)
+        texts += [models[k].translate(u.glosses) for u in part]
+    return Validated(weights, [u for _, u in lines], texts)

@@ -23,7 +23,8 @@ from stable_signer.body.motion import Motion
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import Outputs
 
-JUDGES = ("recogniser", "pose2vid", "slul-gsg", "handshape.")  # weights that make no motion
+JUDGES = ("recogniser", "backtranslation", "pose2vid", "slul-gsg", "handshape.")
+"""Weights that make no motion."""
 
 
 @dataclass(frozen=True, eq=False)

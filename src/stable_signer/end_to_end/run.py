@@ -3,7 +3,8 @@
 The judge (`metrics/recognition.py`) names isolated signs of its own vocabulary, so what is compared are the
 glosses of that vocabulary, in order: of the reference, and of what was recognised in the frames in which a
 system says that it signs one of them (its own timing: the plan's for ours, the joins' for the rival). Signs
-outside the vocabulary count neither for nor against anybody. The motion is read, the rival's points fitted to
+outside the vocabulary count neither for nor against anybody. What was read is also put back into English
+(`text.py`) and scored against the sentence. The motion is read, the rival's points fitted to
 our body as any other tool's are (`media/posefile.py`); with MediaPipe's environment so is the picture
 (`redetection.py`), of every system and of those that are broken on purpose.
 
@@ -31,11 +32,13 @@ from stable_signer.end_to_end import kept
 from stable_signer.end_to_end.kept import Signed
 from stable_signer.end_to_end.redetection import LOOK, SIZE, looked_at, still
 from stable_signer.end_to_end.rivals import SpokenToSigned, export_lexicon
+from stable_signer.end_to_end.text import TextReader
 from stable_signer.errors import StableSignerError
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, read_bytes
 from stable_signer.media.landmarks import NEEDS, check_mediapipe
 from stable_signer.metrics import recognition as rec
+from stable_signer.metrics.backtranslation import BackTranslator
 from stable_signer.metrics.motion import describe, mean_pose
 from stable_signer.metrics.text import bleu, text_scores
 from stable_signer.pipeline import DEFAULT_MOTION, StableSigner, check_look
@@ -64,18 +67,25 @@ class Sentence:
 class Outcome:
     """What was read back. claimed: classes that the system says it signs; best: for each the five likeliest.
 
+    line: all glosses that it says it signs, "" for each of those that were claimed, in their order.
     measures: of `metrics.motion.describe`, with seconds, face_activity and left_led (share of signs).
     """
 
     claimed: tuple[str, ...]
     best: tuple[tuple[str, ...], ...]
     measures: dict[str, float]
+    line: tuple[str, ...] = ()
     error: str = ""
 
     @property
     def read(self) -> str:
         """The likeliest class of each sign, as a line."""
         return " ".join(b[0] for b in self.best)
+
+    def filled(self, glosses: Sequence[str]) -> list[str]:
+        """The line with glosses where the judge looked: one for each claimed class."""
+        given = iter(glosses)
+        return [gloss or next(given) for gloss in self.line]
 
 
 def read_sentences(path: Path) -> list[Sentence]:
@@ -179,13 +189,13 @@ def broken(made: Signed, how: str) -> Signed:
 def read_back(made: Signed, judge: rec.Recogniser, names: Mapping[str, str]) -> Outcome:
     """Let the judge look at every sign that it could know; names: our gloss -> its class."""
     seen = rec.features(made.motion)
-    parts, claimed, led = [], [], []
+    parts, claimed, led, line = [], [], [], []
     for gloss, first, last in made.signs:
-        if gloss not in names:
-            continue
         window = seen[max(first - MARGIN, 0) : max(last + MARGIN, first + 4)]
-        if len(window) < 2:
+        if gloss not in names or len(window) < 2:
+            line.append(gloss)
             continue
+        line.append("")
         ready = rec.prepared(window)
         led.append(not np.array_equal(ready, window[rec.active(window)]))
         parts.append(ready)
@@ -200,7 +210,7 @@ def read_back(made: Signed, judge: rec.Recogniser, names: Mapping[str, str]) -> 
         "left_led": float(np.mean(led)) if led else 0.0,
     }
     measures |= made.found
-    return Outcome(tuple(claimed), best, measures, made.error)
+    return Outcome(tuple(claimed), best, measures, tuple(line), made.error)
 
 
 class Run:
@@ -271,14 +281,14 @@ class Run:
 
     def _judged(self, system: str, text: str, how: str, look: str) -> str:
         video = (look, SIZE, NEEDS[0]) if look else ()
-        return f"{kept.key(self._made_by(system, text), how, *video)}-{self._judged_by}.json"
+        return f"{kept.key(self._made_by(system, text), how, *video, 'line')}-{self._judged_by}.json"
 
 
 def _outcome(path: Path) -> Outcome:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         best = tuple(tuple(b) for b in told["best"])
-        return Outcome(tuple(told["claimed"]), best, told["measures"], told["error"])
+        return Outcome(tuple(told["claimed"]), best, told["measures"], tuple(told["line"]), told["error"])
     except (ValueError, KeyError, TypeError) as error:
         raise StableSignerError(f"the result {path} is damaged: delete it, and the run goes on") from error
 
@@ -286,7 +296,7 @@ def _outcome(path: Path) -> Outcome:
 def score(
     outcomes: Sequence[Outcome],
     sentences: Sequence[Sentence],
-    names: Mapping[str, str],
+    reader: TextReader,
     beside: Sequence[Outcome] = (),
 ) -> dict[str, float]:
     """A row: glosses read against the reference's (judge's vocabulary only), and what the motion is like.
@@ -295,13 +305,21 @@ def score(
     go, over theirs, of all sentences together; those that failed in either are left out.
 
     sign_top1, sign_top5: of the signs that the system says it makes, the share that the judge recognises.
-    planned_*: the same text scores for what it says it signs, as if every sign were recognised.
+    planned_*: the same scores for what it says it signs, as if every sign were recognised.
+    text_*, told_*, planned_text_*: of English made of it (`text.py`).
     """
+    names = reader.names
     wanted = [" ".join(names[g] for g in s.glosses if g in names) for s in sentences]
     out: dict[str, float] = dict(text_scores([o.read for o in outcomes], wanted))
     out |= {
         f"planned_{k}": v for k, v in text_scores([" ".join(o.claimed) for o in outcomes], wanted).items()
     }
+    texts = [s.text for s in sentences]
+    read = [reader.glosses_of(b[0] for b in o.best) for o in outcomes]
+    planned = [o.filled(reader.glosses_of(o.claimed)) for o in outcomes]
+    out |= reader.scores("text", read, texts)
+    out |= reader.scores("told", [o.filled(r) for o, r in zip(outcomes, read, strict=True)], texts)
+    out |= reader.scores("planned_text", planned, texts)
     pairs = [(c, b) for o in outcomes for c, b in zip(o.claimed, o.best, strict=True)]
     out["signs"] = float(len(pairs))
     out["sign_top1"] = float(np.mean([c == b[0] for c, b in pairs])) if pairs else 0.0
@@ -377,6 +395,7 @@ def evaluate(
         check_look("diffusion", SIZE)
     judge = judge or rec.Recogniser.load()
     names = judge.lexicon_glosses()
+    reader = TextReader(BackTranslator.load(), names)
     if not any(g in names for s in sentences for g in s.glosses):
         raise StableSignerError(
             "the judge knows none of the references' glosses: see Recogniser.lexicon_glosses"
@@ -386,11 +405,12 @@ def evaluate(
     outcomes = {s: run.read(s, sentences) for s in systems}
     own = outcomes[first]
     for system, read in outcomes.items():
-        rows[system] = score(read, sentences, names, own)
-    rows[f"{first}, shuffled"] = score([*own[1:], *own[:1]], sentences, names)
+        rows[system] = score(read, sentences, reader, own)
+    rows[f"{first}, shuffled"] = score([*own[1:], *own[:1]], sentences, reader)
     for how in BROKEN if checks else ():
-        rows[f"{first}, {how}"] = score(run.read(first, sentences, how), sentences, names, own)
-    report: dict[str, Any] = {"sentences": len(sentences), "rows": rows}
+        rows[f"{first}, {how}"] = score(run.read(first, sentences, how), sentences, reader, own)
+    bounds = reader.bounds([s.glosses for s in sentences], [s.text for s in sentences])
+    report: dict[str, Any] = {"sentences": len(sentences), "rows": rows, "text_bounds": bounds}
     told = RIVAL in systems and first != RIVAL
     if told:
         report["gain"] = gain(own, outcomes[RIVAL], sentences, names)
@@ -406,14 +426,14 @@ def evaluate(
     looked = {kind: run.read(kind[0], some, kind[1], LOOK) for kind in kinds}
     for (system, how), read in looked.items():
         name = f"{system}, {how}" if how else system
-        rows[f"{name}, from the video"] = score(read, some, names, driving)
+        rows[f"{name}, from the video"] = score(read, some, reader, driving)
     if told:
         report["gain_from_video"] = gain(looked[first, ""], looked[RIVAL, ""], some, names)
     if diffusion:
         few = some[:diffusion]
         for look in (LOOK, "diffusion"):
             read = run.read(first, few, "", look)
-            rows[f"{first}, look {look}, {len(few)} videos"] = score(read, few, names, driving)
+            rows[f"{first}, look {look}, {len(few)} videos"] = score(read, few, reader, driving)
     return report
 
 

@@ -152,7 +152,8 @@ class LanguageModel:
 
     def line(self, words: Sequence[str]) -> float:
         """Log-probability of a whole line, its end included."""
-        total, context = 0.0, (START,)
+        total = 0.0
+        context: tuple[str, ...] = (START,)
         for word in (*words, END):
             score, context = self.step(context, word)
             total += score
@@ -160,9 +161,9 @@ class LanguageModel:
 
 
 class Reading(NamedTuple):
-    """Words for a run of glosses (`@0` for its first, if spelled), and five features of FEATURES:
+    """Words for a run of glosses, `@0` for its first if that is spelled, and features of FEATURES.
 
-    the four log-probabilities, then `silent`; `unseen` is 1 for one that the pairs do not have.
+    scores: the four log-probabilities, in order. unseen: 1 for one that the pairs do not have.
     """
 
     words: tuple[str, ...]
@@ -236,7 +237,7 @@ class BackTranslator:
         return _parsed(file.read_bytes(), "weights/backtranslation.txt")
 
     def translate(self, glosses: str | Sequence[str]) -> str:
-        """A line of glosses as a line of `text_words`; an empty line stays one. The same line, the same text."""
+        """A line of glosses as a line of `text_words`; an empty line stays one. Nothing in it is random."""
         found = self.candidates(glosses, 1)
         return found[0].text if found else ""
 
@@ -268,7 +269,7 @@ class BackTranslator:
             yield from (r for r in self._unseen(run[0]) if r.words not in seen)
 
     def _unseen(self, gloss: str) -> Iterator[Reading]:
-        """What the dictionary has for a gloss, in forms that the language model knows, words like "the" before.
+        """What the dictionary has for a gloss, in forms that are known English, with fillers before.
 
         Forms share a probability evenly; words that the model does not know are tried as they stand.
         """
@@ -310,7 +311,8 @@ class BackTranslator:
 
     def _alone(self, words: Sequence[str]) -> float:
         """The language model's weighed share of words whose context is not known yet."""
-        total, context = 0.0, ()
+        total = 0.0
+        context: tuple[str, ...] = ()
         for word in words:
             score, context = self.language.step(context, word)
             total += score
