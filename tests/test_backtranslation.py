@@ -1,4 +1,4 @@
-"""Glosses read back as English: that it learns what pairs tell, never fails on a line, and refuses bad tables."""
+"""Glosses read back as English: it learns what pairs tell, fails on no line, and refuses bad tables."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def test_the_form_in_which_text_is_scored(text: str, words: str) -> None:
 
 
 def test_the_floor_takes_glosses_as_words() -> None:
-    assert bt.as_words("IX-1 POSS-3 fs-JOHN TAKE-OFF 7 IX-LOC".split()) == "i his john take off 7 there"
+    glosses = ["IX-1", "POSS-3", "fs-JOHN", "TAKE-OFF", "7", "IX-LOC"]
+    assert bt.as_words(glosses) == "i his john take off 7 there"
 
 
 def test_what_pairs_tell_is_learned_and_holds_for_names_never_seen(small: bt.BackTranslator) -> None:
@@ -168,7 +169,7 @@ def test_weights_are_found_on_files_held_out_and_the_same_seed_finds_the_same() 
 def test_goal_is_that_of_the_best_candidates() -> None:
     pool = corpus.Pool(["a b c d e", "f g h i"])
     features = [0.0] * len(bt.FEATURES)
-    good, bad = tuple([1.0, *features[1:]]), tuple(features)
+    good, bad = (1.0, *features[1:]), tuple(features)
     assert pool.add(0, [("a b c d e", good), ("x", bad)]) == 2
     assert pool.add(1, [("f g h i", good), ("f g h i", bad)]) == 1
     weights = np.zeros(len(bt.FEATURES))
@@ -181,9 +182,9 @@ def test_goal_is_that_of_the_best_candidates() -> None:
     ("glosses", "text"),
     [
         ("fs-JOHN BUY YESTERDAY WHAT", "what did john buy yesterday"),
-        ("IF RAIN IX-1 GO MOVIE", ""),
-        ("IX-1 NOT KNOW", ""),
-        ("STUDENT BUY MANY BOOK", ""),
+        ("IF RAIN IX-1 GO MOVIE", "if it rains i went to the movie"),
+        ("IX-1 NOT KNOW", "i didn't know"),
+        ("STUDENT BUY MANY BOOK", "the student buy many books"),
     ],
 )
 def test_what_ships_reads_these(shipped: bt.BackTranslator, glosses: str, text: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from importlib import resources
 from pathlib import Path
 
@@ -65,17 +63,6 @@ def test_dgs_of_a_forecast() -> None:
 def test_the_same_text_gives_the_same_plan(planner: SlulPlanner) -> None:
     text = "The old man gave me 25 books yesterday."
     assert planner.draft(text) == planner.draft(text) == SlulPlanner(Glossary.load()).draft(text)
-
-
-@pytest.mark.slow
-def test_ten_words_take_less_than_60_ms(planner: SlulPlanner) -> None:
-    text = "My old friend will buy two red cars next year."
-    times = []
-    for _ in range(15):
-        began = time.perf_counter()
-        planner.draft(text)
-        times.append(time.perf_counter() - began)
-    assert statistics.median(times) < 0.25  # four times the aim: the test machine may be busy
 
 
 def test_the_same_sentence_always_has_the_same_pieces() -> None:

@@ -99,7 +99,8 @@ def plain_word(gloss: str) -> str:
     """One gloss taken as a word, or words where it has hyphens."""
     if gloss.startswith(SPELLED):
         return gloss.removeprefix(SPELLED).lower()
-    return _POINTING.get(gloss) or gloss.lower().replace("-", " ").strip("' ")
+    words = gloss.lower().replace("-", " ").replace(NAME, " ")  # NAME has a meaning of its own in readings
+    return _POINTING.get(gloss) or " ".join(words.split()).strip("' ")
 
 
 @cache
@@ -409,6 +410,7 @@ class BackTranslator:
         sums["jump"] += len(line) - place
         sums["language"] = self.language.line(spoken)
         sums["words"], sums["readings"] = float(len(spoken)), float(len(path))
+        words = " ".join(words).split()  # a spelled word may be empty
         return Candidate(join_clitics(words), tuple(sums[name] for name in FEATURES))
 
 
