@@ -54,7 +54,7 @@ LOOKS = {
 }
 LANGUAGE_ALIASES = {"asl": "ase", "dgs": "gsg"}
 DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
-QUALITIES = {"fast": "one step, in real time", "high": "20 steps a frame, of the look diffusion only"}
+QUALITIES = ("fast", "high")  # high: of the look diffusion only
 DEFAULT_QUALITY = "fast"
 MIN_SPEED, MAX_SPEED = SPEEDS
 MAX_CHARACTERS = 10_000  # about twenty minutes of signing

@@ -35,9 +35,9 @@ def map_cells(maps: Tensor) -> Tensor:
     return cells.reshape(b, h // 4, w // 4, c * 16).permute(0, 3, 1, 2)
 
 
-def unit_cells(cells: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
+def unit_cells(cells: Tensor) -> Tensor:
     """`map_cells` -> what the networks are told: the same in [-1, 1]."""
-    return cells.to(precision) * (2 / 255) - 1
+    return cells.float() * (2 / 255) - 1
 
 
 def unlit(maps: Tensor) -> Tensor:

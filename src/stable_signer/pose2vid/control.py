@@ -49,6 +49,7 @@ from stable_signer.pose2vid.shading import (
     TEETH,
     TONGUE,
     Scene,
+    corner_weights,
     eye_colour,
     one,
     painted_skin,
@@ -265,20 +266,10 @@ def maps_into(  # type: ignore[no-untyped-def]
                     samples, px, py, depth = samples + 1, px + x, py + y, depth + 1 / inverse[y, x]
                     faces[t] = -1
                 px, py = px / samples + 0.5, py / samples + 0.5
-                i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-                u = (points[k, 0] - points[j, 0]) * (py - points[j, 1]) - (points[k, 1] - points[j, 1]) * (
-                    px - points[j, 0]
-                )
-                v = (points[i, 0] - points[k, 0]) * (py - points[k, 1]) - (points[i, 1] - points[k, 1]) * (
-                    px - points[k, 0]
-                )
-                w = (points[j, 0] - points[i, 0]) * (py - points[i, 1]) - (points[j, 1] - points[i, 1]) * (
-                    px - points[i, 0]
-                )
-                back = u + v + w > 0  # seen from behind: the normal points away
-                u, v, w = u / points[i, 2], v / points[j, 2], w / points[k, 2]
-                over = 1 / (u + v + w)
-                u, v, w = u * over, v * over, w * over
+                corners = (triangles[f, 0], triangles[f, 1], triangles[f, 2])
+                back, weights = corner_weights(points, corners, px, py)
+                i, j, k = corners
+                u, v, w = weights
                 nx = u * normals[i, 0] + v * normals[j, 0] + w * normals[k, 0]
                 ny = u * normals[i, 1] + v * normals[j, 1] + w * normals[k, 1]
                 nz = u * normals[i, 2] + v * normals[j, 2] + w * normals[k, 2]
@@ -290,7 +281,6 @@ def maps_into(  # type: ignore[no-untyped-def]
                 for c in range(3):
                     total[4 + c] += samples * (u * place[i, c] + v * place[j, c] + w * place[k, c])
                     total[7 + c] += samples * code[f, c]
-                corners, weights = (i, j, k), (u, v, w)
                 canon = three(attributes, corners, weights, CANON)
                 colour = three(attributes, corners, weights, COLOUR)
                 if material[f] == SKIN:

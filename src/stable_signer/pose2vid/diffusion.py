@@ -106,7 +106,7 @@ def _batch(array: np.ndarray) -> Tensor:
 @lru_cache
 def _values(precision: torch.dtype) -> np.ndarray:
     """(256,) `unit_cells` of every byte; numpy has no bf16: its bits."""
-    values = unit_cells(torch.arange(256), torch.float32).to(precision)
+    values = unit_cells(torch.arange(256)).to(precision)
     return values.numpy() if precision == torch.float32 else values.view(torch.int16).numpy()
 
 

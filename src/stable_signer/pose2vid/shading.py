@@ -178,7 +178,7 @@ def _noise(x):  # type: ignore[no-untyped-def]
 
 
 @small
-def lit_share(shadow, x, y, depth, bias):  # type: ignore[no-untyped-def]
+def _lit_share(shadow, x, y, depth, bias):  # type: ignore[no-untyped-def]
     """How much of the key light arrives, in [0, 1]: 3 x 3 taps of the shadow map, weighted as a tent."""
     size = shadow.shape[0]
     column, row = int(np.floor(x)), int(np.floor(y))
@@ -217,6 +217,26 @@ def _mix(a, b, share):  # type: ignore[no-untyped-def]
 def _wrapped(dot, wrap):  # type: ignore[no-untyped-def]
     """Lambert's cosine, wrapped around the terminator."""
     return max((dot + wrap) / (1 + wrap), 0.0)
+
+
+@inlined
+def corner_weights(points, corners, x, y):  # type: ignore[no-untyped-def]
+    """Where sample (x, y) lies in a triangle of the picture: whether it is seen from behind, and the
+    perspective-correct weights of its corners; points (N, 3) in sample coordinates."""
+    i, j, k = corners
+    u = (points[k, 0] - points[j, 0]) * (y - points[j, 1]) - (points[k, 1] - points[j, 1]) * (
+        x - points[j, 0]
+    )
+    v = (points[i, 0] - points[k, 0]) * (y - points[k, 1]) - (points[i, 1] - points[k, 1]) * (
+        x - points[k, 0]
+    )
+    w = (points[j, 0] - points[i, 0]) * (y - points[i, 1]) - (points[j, 1] - points[i, 1]) * (
+        x - points[i, 0]
+    )
+    back = u + v + w > 0
+    u, v, w = u / points[i, 2], v / points[j, 2], w / points[k, 2]
+    over = 1 / (u + v + w)
+    return back, (u * over, v * over, w * over)
 
 
 @small
@@ -316,15 +336,22 @@ def _gleam(kind, half_dot, edge, gloss):  # type: ignore[no-untyped-def]
 
 
 @small
+def light_from(place, shadow, scene, bias):  # type: ignore[no-untyped-def]
+    """How much of a scene's key light a place in the world sees, in [0, 1]; shadow: its map. What lies nearer
+    than `bias` metres does not hide it."""
+    x = _dot(place, scene.across) * scene.shadow_map[0] + scene.shadow_map[1]
+    y = _dot(place, scene.upward) * -scene.shadow_map[0] + scene.shadow_map[2]
+    depth = scene.shadow_map[3] - _dot(place, scene.key)
+    return _lit_share(shadow, x, y, depth, bias)
+
+
+@small
 def _key_share(place, dot, shadow, scene):  # type: ignore[no-untyped-def]
     """How much of the key light reaches a place in the world, in [0, 1]."""
     share = 1.0
     if dot > -0.35:
-        x = _dot(place, scene.across) * scene.shadow_map[0] + scene.shadow_map[1]
-        y = _dot(place, scene.upward) * -scene.shadow_map[0] + scene.shadow_map[2]
-        depth = scene.shadow_map[3] - _dot(place, scene.key)
         bias = 0.015 + 0.025 * (1 - max(dot, 0.0))
-        share = 1 - SHADOW * (1 - lit_share(shadow, x, y, depth, bias))
+        share = 1 - SHADOW * (1 - light_from(place, shadow, scene, bias))
     return share
 
 

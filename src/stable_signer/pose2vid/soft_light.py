@@ -13,7 +13,7 @@ import numpy as np
 
 from stable_signer.body.kernels import kernel
 from stable_signer.pose2vid.mesh import SAMPLES, MeshRenderer, make_scene
-from stable_signer.pose2vid.shading import Scene, lit_share, three
+from stable_signer.pose2vid.shading import Scene, corner_weights, light_from, three
 from stable_signer.pose2vid.signers import Light
 
 POINTS = 5  # on the lamp
@@ -70,10 +70,9 @@ class SoftLight:
         for scene in self.lamp:
             total += linear[renderer.lit(scene, vertices, surface, fine, triangle, inverse)]
         dark = np.empty((renderer.size, renderer.size), np.float32)
-        lights = np.array([[*s.key[:3], *s.across, *s.upward, *s.shadow_map] for s in self.sky])
         shadows = np.stack([renderer.shadow(scene, vertices) for scene in self.sky])
         unseen_sky_into(
-            triangle, fine, vertices, renderer.figure.triangles, surface.normals, lights, shadows, dark
+            triangle, fine, vertices, renderer.figure.triangles, surface.normals, self.sky, shadows, dark
         )
         light = total / len(self.lamp) * (1 - OCCLUSION * dark)[..., None]
         picture = tones[np.minimum(light * (len(tones) / 2), len(tones) - 1).astype(np.int32)]
@@ -83,13 +82,13 @@ class SoftLight:
 
 @kernel
 def unseen_sky_into(  # type: ignore[no-untyped-def]
-    triangle, points, world, triangles, normals, lights, shadows, out
+    triangle, points, world, triangles, normals, sky, shadows, out
 ):
     """Which share of the sky a pixel does not see -> out (H, W), 0 where nobody is, times its coverage.
 
-    triangle (2H, 2W) and points (N, 3) as in `shading.shade`; lights (S, 13): each one's unit vector, across,
-    upward and shadow_map as in a `Scene`; shadows (S, T, T): inverse depths seen from them. A light counts by
-    its cosine, so that a wall is not dark because the sky behind it is hidden.
+    triangle (2H, 2W) and points (N, 3) as in `shading.shade`; sky: S scenes, of which the key lights count;
+    shadows (S, T, T): inverse depths seen from them. A light counts by its cosine, so that a wall is not dark
+    because the sky behind it is hidden.
     """
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
@@ -104,36 +103,16 @@ def unseen_sky_into(  # type: ignore[no-untyped-def]
             if covered == 0:
                 continue
             corners = (triangles[first, 0], triangles[first, 1], triangles[first, 2])
-            i, j, k = corners
-            u = (points[k, 0] - points[j, 0]) * (y - points[j, 1]) - (points[k, 1] - points[j, 1]) * (
-                x - points[j, 0]
-            )
-            v = (points[i, 0] - points[k, 0]) * (y - points[k, 1]) - (points[i, 1] - points[k, 1]) * (
-                x - points[k, 0]
-            )
-            w = (points[j, 0] - points[i, 0]) * (y - points[i, 1]) - (points[j, 1] - points[i, 1]) * (
-                x - points[i, 0]
-            )
-            turned = -1.0 if u + v + w > 0 else 1.0  # seen from behind
-            u, v, w = u / points[i, 2], v / points[j, 2], w / points[k, 2]
-            weights = (u / (u + v + w), v / (u + v + w), w / (u + v + w))
+            back, weights = corner_weights(points, corners, x, y)
+            turned = -1.0 if back else 1.0
             place, normal = three(world, corners, weights, 0), three(normals, corners, weights, 0)
             total = hidden = 0.0
-            for s in range(lights.shape[0]):
-                light = lights[s]
+            for s in range(len(sky)):
+                light = sky[s].key
                 cosine = turned * (normal[0] * light[0] + normal[1] * light[1] + normal[2] * light[2])
                 if cosine <= 0:
                     continue
-                column_l = place[0] * light[3] + place[1] * light[4] + place[2] * light[5]
-                row_l = place[0] * light[6] + place[1] * light[7] + place[2] * light[8]
-                depth = light[12] - (place[0] * light[0] + place[1] * light[1] + place[2] * light[2])
-                seen = lit_share(
-                    shadows[s],
-                    column_l * light[9] + light[10],
-                    row_l * -light[9] + light[11],
-                    depth,
-                    BIAS + 0.02 * (1 - cosine),
-                )
+                seen = light_from(place, shadows[s], sky[s], BIAS + 0.02 * (1 - cosine))
                 total += cosine
                 hidden += cosine * (1 - seen)
             if total > 0:
