@@ -188,14 +188,16 @@ def test_a_place_is_dark_by_the_lights_that_it_faces_and_does_not_see(
     # is half a metre before the triangle, which is 1 m away from it
     points = np.array([[0, 0, 1], [0, 60, 1], [60, 0, 1]], np.float32)
     normals, world = np.tile(np.float32([0, 0, 1]), (3, 1)), np.zeros((3, 3), np.float32)
-    lights = np.array([[0, 0, z, 1, 0, 0, 0, 1, 0, 1, 8, 8, 1] for z in (1, 1, -1)], float)
+    scene = StudioRenderer(Body.load(), Appearance(SIGNERS["mei"], STYLES["studio"]), SIZE).scene
+    axes = {"across": (1.0, 0.0, 0.0), "upward": (0.0, 1.0, 0.0), "shadow_map": (1.0, 8.0, 8.0, 1.0)}
+    sky = tuple(scene._replace(key=(0.0, 0.0, z, *scene.key[3:]), **axes) for z in (1.0, 1.0, -1.0))
     shadows = np.zeros((3, 16, 16), np.float32)
     shadows[list(hidden)] = 1 / 0.5
     out = np.empty((8, 8), np.float32)
     triangles = np.array([[0, 1, 2]], np.int32)
-    unseen_sky_into(np.zeros((16, 16), np.int32), points, world, triangles, normals, lights, shadows, out)
+    unseen_sky_into(np.zeros((16, 16), np.int32), points, world, triangles, normals, sky, shadows, out)
     assert np.allclose(out, dark)
-    unseen_sky_into(np.full((16, 16), -1, np.int32), points, world, triangles, normals, lights, shadows, out)
+    unseen_sky_into(np.full((16, 16), -1, np.int32), points, world, triangles, normals, sky, shadows, out)
     assert (out == 0).all()
 
 
