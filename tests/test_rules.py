@@ -65,6 +65,45 @@ GOLDEN = [
     ("When the teacher arrives, we will start.", "TEACHER ARRIVE | IX-1-PL WILL START", {"topic 0-1"}),
     ("I prefer tea, but he likes coffee.", "IX-1 PREFER TEA | BUT IX-3 LIKE COFFEE", set()),
     ("I know that you can do it.", "IX-1 KNOW IX-2 CAN DO IX-3", set()),
+    # relative clauses: of a subject in front, taken up by pointing; of an object behind it
+    (
+        "The man who called you is a teacher.",
+        "MAN PHONE IX-2 IX-3 TEACHER",
+        {"relative-clause 0-2"},
+    ),
+    ("The book I bought is good.", "BOOK IX-1 BUY IX-3 GOOD", {"relative-clause 0-2"}),
+    (
+        "What did the cat that chased the dog eat yesterday?",
+        "CAT CHASE DOG YESTERDAY IX-3 EAT WHAT",
+        {"relative-clause 0-2", "wh-question 3-6"},
+    ),
+    (
+        "Does the cat who chases the mouse drink water?",
+        "CAT CHASE MOUSE IX-3 DRINK WATER",
+        {"relative-clause 0-2", "yes-no-question 3-5"},
+    ),
+    (
+        "Is the movie that you saw good?",
+        "MOVIE IX-2 SEE IX-3 GOOD",
+        {"relative-clause 0-2", "yes-no-question 3-4"},
+    ),
+    (
+        "Where is the bus that goes to Boston?",
+        "BUS GO BOSTON IX-3 WHERE",
+        {"relative-clause 0-2", "wh-question 3-4"},
+    ),
+    (
+        "The students who passed the test are happy.",
+        "STUDENT PASS TEST IX-3-PL HAPPY",
+        {"relative-clause 0-2"},
+    ),
+    (
+        "I have a friend who can't hear.",
+        "IX-1 HAVE FRIEND CANNOT HEAR",
+        {"relative-clause 3-4", "negation 3-4"},
+    ),
+    ("I know the girl that John likes.", "IX-1 KNOW GIRL fs-JOHN LIKE", {"relative-clause 3-4"}),
+    ("The idea that he is sick is bad.", "IDEA IX-3 SICK BAD", set()),
     # names, numbers, times
     ("My name is Maria Lopez.", "POSS-1 NAME fs-MARIA fs-LOPEZ", set()),
     ("Mark is my friend.", "fs-MARK POSS-1 FRIEND", set()),

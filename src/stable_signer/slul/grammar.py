@@ -4,19 +4,20 @@ The order follows what native signers do in NCSLGR (1,614 utterances), counted b
 stands before the predicate (100 of 111) and so do FINISH (66 of 99) and FUTURE (64 of 84); wh-signs are
 last (50 of 107); time signs stand first more often than last (42 against 29, 23 between); articles and
 `of`, `at`, `to` are rarely signed, `and` in 33 of 325 sentences, `in`, `on`, `for`, `but` in about half.
-What needs more than word order (role shift, classifiers, places in space, relative clauses) is not
-attempted.
+Relative clauses are in relative.py. What needs more than word order (role shift, classifiers, places in
+space) is not attempted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from stable_signer.slul import english as en
 from stable_signer.slul.items import PREDICATES, Item
 from stable_signer.slul.plan import Sign, Span
+from stable_signer.slul.relative import parted, relative_clause
 from stable_signer.slul.tagging import asks
 
 NEGATIVE = frozenset(
@@ -66,15 +67,18 @@ Maker = Callable[[str, str], Sign]
 
 @dataclass
 class Clause:
-    """Items of one clause; `kind` is main, sub, if, when, topic or aside (an interjection or a vocative).
+    """Items of one clause; `kind` is main, sub, if, when, topic, relative or aside (an interjection or a
+    vocative).
 
-    `wh` is set by `order` when the clause asks with a question word.
+    `wh` is set by `order` when the clause asks with a question word. `head`: the noun phrase that a relative
+    clause brings to the front.
     """
 
     items: list[Item]
     kind: str = "main"
     pause: bool = False
     wh: bool = False
+    head: list[Item] = field(default_factory=list)
 
     def has_predicate(self) -> bool:
         """Whether a verb, modal or form of be is in it."""
@@ -92,10 +96,11 @@ class Discourse:
 
 
 def clauses(items: list[Item], question: bool, sign: Maker) -> list[Clause]:
-    """Cut a sentence into clauses; if- and when-clauses come before their main clause."""
-    found = [c for piece in _pieces(items) for c in _cut(piece)]
+    """Cut a sentence into clauses; if- and when-clauses come before their main clause, and so does the
+    relative clause of a subject."""
+    found = [c for piece in _pieces(items) for part in _cut(piece) for c in _related(part, sign)]
     for clause in found:
-        clause.kind = _kind(clause)
+        clause.kind = clause.kind if clause.kind == "relative" else _kind(clause)
     _question_tag(found, question, sign)
     found = _merge(found)
     # The condition and the time of an event come first, whatever the English order.
@@ -144,6 +149,18 @@ def _cut(clause: Clause) -> Iterable[Clause]:
             yield Clause(before, pause=broken)
             start, broken = index, closed or item.tag in ("IF", "WHEN") or item.word == "and"
     yield Clause(items[start:], pause=broken)
+
+
+def _related(clause: Clause, sign: Maker) -> Iterable[Clause]:
+    """A clause as it is, or its relative clause and the rest of it, in ASL's order."""
+    found = relative_clause(clause.items)
+    if found is None:
+        return [clause]
+    head, said, rest = parted(clause.items, found, sign)
+    # no pause between the two: in NCSLGR the main clause follows within 0.1 s as a rule
+    if found.subject:
+        return [Clause(said, "relative", clause.pause, head=head), Clause(rest)]
+    return [Clause(rest, pause=clause.pause), Clause(said, "relative")]
 
 
 def _timed(items: list[Item]) -> bool:
@@ -222,7 +239,12 @@ def _merge(found: list[Clause]) -> list[Clause]:
     out: list[Clause] = []
     for index, clause in enumerate(found):
         following = found[index + 1] if index + 1 < len(found) else None
-        if clause.kind != "main" or clause.has_predicate() or any(i.tag == "X" for i in clause.items):
+        if (
+            clause.kind != "main"
+            or clause.has_predicate()
+            or (index and found[index - 1].kind == "relative")
+            or any(i.tag == "X" for i in clause.items)
+        ):
             out.append(clause)
         elif following is not None and following.has_predicate() and (not out or out[-1].kind == "aside"):
             times = all(
@@ -273,7 +295,8 @@ def order(clause: Clause, asked: bool, said: Discourse, sign: Maker) -> tuple[li
     if clause.kind == "when":
         for item in lead[:1]:
             item.signs = []
-    return [*lead, *times, *signed, *asked_for], times if signed and not asked else []
+    head = [i for i in clause.head if i.tag not in UNSIGNED and i.signs]
+    return [*lead, *head, *times, *signed, *asked_for], times if signed and not asked else []
 
 
 def _take_times(items: list[Item], sign: Maker) -> list[Item]:
@@ -488,7 +511,7 @@ def _tense(
     signed = {i.gloss for i in items}
     verb = next((i for i in items if i.tag == "VERB" and i.signs), None)
     told = bool(TIME_TELLING & signed) or (verb is not None and verb.gloss in UNMARKED)
-    if clause.kind in ("if", "aside", "topic") or told:
+    if clause.kind in ("if", "aside", "topic", "relative") or told:
         return
     negated = bool(NEGATIVE & signed)
     event = verb is not None and verb.gloss not in STATES and not negated
@@ -538,6 +561,8 @@ def spans_of(clause: Clause, ordered: list[Item], fronted: list[Item], first: in
         spans.append(Span("conditional", first, last))
     elif clause.kind in ("when", "topic"):
         spans.append(Span("topic", first, last))
+    elif clause.kind == "relative":
+        spans.append(Span("relative-clause", first, last))
     elif asked:
         spans.append(Span("wh-question" if clause.wh else "yes-no-question", first, last))
     moved = [(a, b) for i, a, b in places if i in fronted]

@@ -28,6 +28,7 @@ from stable_signer.slul.model import Checkpoint
 from stable_signer.slul.plan import Draft, Sign, Span
 from stable_signer.slul.reading import Item
 from stable_signer.slul.reading import Reader as TextReader
+from stable_signer.slul.relative import relative_clause
 from stable_signer.slul.rules import RulePlanner
 from stable_signer.slul.slots import ADDED, CONTENT, DOMAIN, TRUSTED, Slotted, SlotTrie, signed, slotted
 from stable_signer.slul.teacher import end_of
@@ -196,6 +197,8 @@ def _unsuited(items: list[Item], sentence: Slotted | None, question: bool) -> st
     """Why SLUL should not try a sentence; "" when it should."""
     if any(i.tag in ("IF", "WHEN") for i in items):
         return "conditions and time clauses are shown better by the rules"
+    if relative_clause(items):
+        return "relative clauses are shown better by the rules"
     if question and any(i.tag == "COMMA" for i in items):
         return "the rules know which part of it is the question"
     if question and any(i.tag == "NOT" for i in items):

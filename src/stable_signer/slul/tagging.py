@@ -207,7 +207,7 @@ class Tagger:
         finite = after in en.BE or after in en.MODALS or en.verb_form(after) in ("third", "past", "base")
         plural = en.lemmas(after).get("NOUN", (after,))[0] != after
         content = content or (self.last_tag == "VERB" and plural)
-        relative = self.last_tag == "NOUN" and (clause or finite)
+        relative = self.last_tag == "NOUN" and (clause or finite or name)
         return "THAT" if told or content or relative else "DET"
 
     def _to(self, index: int) -> str:
@@ -223,6 +223,8 @@ class Tagger:
         after = self.word(index + 1)
         inverted = self.last_tag == "BE" and self.question and after not in _STOPS
         later = after in en.MODALS and self.word(index + 2) == "be"
+        if self.last is not None and self.last_tag == "VERB" and en.verb_form(self.last.word) == "ing":
+            return "LOC"  # "the woman who is sitting there is my mother"
         return "EXIST" if after in en.BE | {"'s"} or inverted or later else "LOC"
 
     def _no(self, index: int) -> str:
@@ -355,6 +357,8 @@ class Tagger:
         if tag in ("TO", "MODAL", "DO", "PERFECT"):
             return not (tag == "MODAL" and form == "ing")
         if tag in ("THAT", "WH") and form in ("third", "past"):
+            return True
+        if tag == "THAT" and form == "base" and self.last is not None and self.last.word in ("who", "which"):
             return True
         if tag in ("PRON", "EXIST") and not verbs and (self.last_tag != "BE" or form == "base"):
             return True
