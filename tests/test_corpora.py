@@ -70,7 +70,10 @@ def export(path: Path) -> Path:
         "nmm": {
             "negative": [["negation", 600, 1500]],
             "topic/focus": [["ONSET", 0, 50], ["focus/top1", 0, 210]],
-            "eye brows": [["raised", 0, 900]],
+            "eye brows": [["ONSET", 0, 20], ["slightly raised", 20, 210], ["raised", 210, 450]],
+            "eye gaze": [["to addressee", 0, 450], ["down/left", 600, 1100]],
+            "mouth": [["ONSET", 300, 500], ["puffed", 1200, 1500]],
+            "head mvmt: shake": [["rapid", 600, 700], ["slow", 1200, 1500]],
         },
     }
     empty = {**utterance, "id": "x#2", "gloss": [["HOLD", 0, 1]]}
@@ -84,6 +87,10 @@ def test_an_export_is_read_with_its_spans(tmp_path: Path, glossary: Glossary) ->
     assert [u.name for u in found] == ["x#1", "y#1"]
     assert found[0].glosses == ("MOTHER", "WILL", "NOT", "BUY", "HOUSE")
     assert set(found[0].spans) == {Span("negation", 2, 4), Span("topic", 0, 0)}
+    assert set(found[0].face) == {
+        Span("brows-raised", 0, 1), Span("gaze-addressee", 0, 1), Span("gaze", 2, 3), Span("mouth", 4, 4),
+        Span("headshake", 2, 2), Span("headshake", 4, 4),
+    }  # fmt: skip
     assert found[0].english == "Mother won't buy a house."
     train, dev = split(found)
     assert [u.name for u in train] == ["x#1"] and [u.name for u in dev] == ["y#1"]

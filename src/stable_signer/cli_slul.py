@@ -20,7 +20,7 @@ from rich.table import Table
 
 from stable_signer.errors import StableSignerError
 
-PLANNERS = ("slul", "rules", "copy")
+PLANNERS = ("slul", "slul-face", "rules", "copy")
 train_app = typer.Typer(help="Train the learned parts on data of your own.", no_args_is_help=True)
 evaluate_app = typer.Typer(help="Measure the learned parts.", no_args_is_help=True)
 
@@ -108,9 +108,12 @@ def evaluate_slul(
 ) -> None:
     """Score text to gloss: BLEU-1..4, ROUGE-L, WER, exact match, with the other planners beside it."""
     _needs("tokenizers", "sacrebleu")
+    from stable_signer.corpora.ncslgr import FACE
     from stable_signer.metrics.text import span_scores, text_scores
-    from stable_signer.slul.plan import LANGUAGES
+    from stable_signer.slul.plan import LANGUAGES, NONMANUALS
 
+    face = [kind for kind in FACE.values() if kind != "gaze-addressee"]  # that is where it looks anyway
+    grammar = [kind for kind in NONMANUALS if kind not in face]
     if planner not in PLANNERS:
         raise StableSignerError(f"the planner {planner!r} is unknown: use one of {', '.join(PLANNERS)}")
     if language not in LANGUAGES:
@@ -118,12 +121,15 @@ def evaluate_slul(
     texts, references = _references(data, language)
     wanted = [" ".join(r.glosses) for r in references]
     results: dict[str, dict[str, Any]] = {}
-    for name in (planner,) if as_json else dict.fromkeys((planner, *PLANNERS)):
+    others = [p for p in PLANNERS if language == "ase" or p != "slul-face"]  # DGS has no spans
+    for name in (planner,) if as_json else dict.fromkeys((planner, *others)):
         plan = _planner(name, language, weights)
         made = [plan(t) for t in texts]
         results[name] = text_scores([" ".join(m.glosses) for m in made], wanted)
-        if any(r.spans for r in references):
-            results[name]["nonmanuals"] = span_scores(made, references)
+        for key, kinds in (("nonmanuals", grammar), ("face", face)):
+            said, real = ([_only(x, kinds) for x in some] for some in (made, references))
+            if any(r.spans for r in real):
+                results[name][key] = span_scores(said, real)
         if name == planner and lines:
             lines.write_text("".join(" ".join(m.glosses) + "\n" for m in made), encoding="utf-8")
     if as_json:
@@ -145,7 +151,7 @@ def _references(data: Path, language: str) -> tuple[list[str], list[Any]]:
                 f"{data} has none of the development files that are named in corpora/ncslgr.py"
             )
         return [u.english for u in held], [
-            Spanned(u.glosses, [(s.kind, s.first, s.last) for s in u.spans]) for u in held
+            Spanned(u.glosses, [(s.kind, s.first, s.last) for s in (*u.spans, *u.face)]) for u in held
         ]
     from stable_signer.corpora.phoenix import read_tsv
 
@@ -160,7 +166,7 @@ def _planner(name: str, language: str, weights: Path | None) -> Callable[[str], 
 
     if name == "copy":
         return lambda text: Spanned(_copied(text), [])
-    if name == "slul" and language == "gsg":
+    if name.startswith("slul") and language == "gsg":
         from stable_signer.slul.decode import GlossTrie
         from stable_signer.slul.planner import german, load_reader
 
@@ -172,10 +178,15 @@ def _planner(name: str, language: str, weights: Path | None) -> Callable[[str], 
             return Spanned(found[0].glosses if found else (), [])
 
         return glossed
+    from stable_signer.slp_moe.nonmanual import shows
+    from stable_signer.slul.nonmanual_head import ALL_LEARNED, GRAMMAR
     from stable_signer.slul.planner import SlulPlanner
     from stable_signer.slul.rules import RulePlanner
 
-    made = SlulPlanner(Glossary.load(), weights) if name == "slul" else RulePlanner(Glossary.load())
+    made: RulePlanner = RulePlanner(Glossary.load())
+    if name != "rules":
+        learned = ALL_LEARNED if name == "slul-face" else GRAMMAR
+        made = SlulPlanner(Glossary.load(), weights, learned)
 
     def planned(text: str) -> Spanned:
         draft = made.draft(text, language)
@@ -184,9 +195,16 @@ def _planner(name: str, language: str, weights: Path | None) -> Callable[[str], 
             (s.kind, sum(p < s.first for p in places), sum(p <= s.last for p in places) - 1)
             for s in draft.spans
         ]
+        seen = ((shown, a, b) for kind, a, b in spans for shown in shows(kind))
+        spans = list(dict.fromkeys([*spans, *seen]))
         return Spanned([draft.signs[k].gloss for k in places], spans)
 
     return planned
+
+
+def _only(line: Any, kinds: Sequence[str]) -> Any:
+    """A line with the spans of these kinds alone."""
+    return line._replace(spans=[s for s in line.spans if s[0] in kinds])
 
 
 def _copied(text: str) -> Sequence[str]:
@@ -206,12 +224,12 @@ def _show(results: dict[str, dict[str, Any]], count: int) -> None:
     for name, scores in results.items():
         table.add_row(name, *(f"{scores[k]:.2f}" for k in keys), f"{scores['length_ratio']:.2f}")
     console.print(table)
-    if any("nonmanuals" in s for s in results.values()):
-        table = Table(
-            "planner", "kind", "precision", "recall", "F1", "spans", title="non-manual spans (percent)"
-        )
+    for key, what in (("nonmanuals", "non-manual spans"), ("face", "what face and head are seen to do")):
+        if not any(key in s for s in results.values()):
+            continue
+        table = Table("planner", "kind", "precision", "recall", "F1", "spans", title=f"{what} (percent)")
         for name, scores in results.items():
-            for kind, s in scores.get("nonmanuals", {}).items():
+            for kind, s in scores.get(key, {}).items():
                 table.add_row(
                     name, kind, *(f"{s[k]:.1f}" for k in ("precision", "recall", "f1")), f"{s['support']:.0f}"
                 )

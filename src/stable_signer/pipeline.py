@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 PLANNERS = {
     "slul": "learned order, tense and face; the rules where it cannot plan a sentence",
+    "slul-face": "slul with mouth and gaze too, which are right one time in ten: for research",
     "rules": "order and face by rule",
 }
 DEFAULT_PLANNER = "slul"
@@ -581,11 +582,14 @@ def shipped_stages(
     # Loaded when they are first needed: drawing a .pose needs neither.
     @cache
     def planner() -> RulePlanner:
+        from stable_signer.slul.nonmanual_head import ALL_LEARNED, GRAMMAR
         from stable_signer.slul.planner import SlulPlanner
         from stable_signer.slul.rules import RulePlanner
 
-        kind = SlulPlanner if planner_name == "slul" else RulePlanner
-        return kind(Glossary.load())
+        if planner_name == "rules":
+            return RulePlanner(Glossary.load())
+        learned = ALL_LEARNED if planner_name == "slul-face" else GRAMMAR
+        return SlulPlanner(Glossary.load(), learned=learned)
 
     lexicon = cache(lexicon or Lexicon.load)
 

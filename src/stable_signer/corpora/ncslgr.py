@@ -42,6 +42,15 @@ TIERS = {
     "topic/focus": "topic",
     "relative clause": "relative-clause",
 }
+FACE = {
+    ("eye brows", "raised"): "brows-raised",
+    ("eye brows", "lowered"): "brows-lowered",
+    ("head mvmt: shake", ""): "headshake",
+    ("mouth", ""): "mouth",
+    ("eye gaze", "to addressee"): "gaze-addressee",
+    ("eye gaze", ""): "gaze",
+}
+"""What face and head are seen to do, by tier and a word in its value ("" takes what is left)."""
 _SAME = {
     "FUTURE": "WILL",
     "FORMERLY": "PAST",
@@ -80,13 +89,17 @@ _CLASSIFIER = re.compile(r"(?:^|:)(?:alt\.)?[A-Z]{1,3}CL\b|^[A-Z]{1,3}CL[:\"]")
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance in normal form: English, ASL glosses, non-manual spans over them, and its file."""
+    """One utterance in normal form: English, ASL glosses, non-manual spans over them, and its file.
+
+    spans: what they mean (TIERS); face: what is seen (FACE), a span for each run of signs under it.
+    """
 
     english: str
     glosses: tuple[str, ...]
     spans: tuple[Span, ...]
     name: str
     file: str
+    face: tuple[Span, ...] = ()
 
 
 def normal_form(label: str, glossary: Glossary) -> tuple[str, ...]:
@@ -172,7 +185,31 @@ def _utterance(data: Mapping[str, Any], glossary: Glossary) -> Utterance:
             if under:
                 spans.append(Span(kind, under[0], under[-1]))
     english = " ".join(data["english"].replace("...", " ").split())
-    return Utterance(english, tuple(glosses), tuple(dict.fromkeys(spans)), data["id"], data["file"])
+    return Utterance(
+        english,
+        tuple(glosses),
+        tuple(dict.fromkeys(spans)),
+        data["id"],
+        data["file"],
+        _face(data["nmm"], times),
+    )
+
+
+def _face(tiers: Mapping[str, Any], times: Sequence[tuple[float, float]]) -> tuple[Span, ...]:
+    """The FACE spans over the signs at `times` (ms)."""
+    under: dict[str, set[int]] = {}
+    for tier, values in tiers.items():
+        for value, start, end in values:
+            kind = next((k for (t, word), k in FACE.items() if t == tier and word in value), "")
+            if kind and value not in ("ONSET", "OFFSET"):
+                under.setdefault(kind, set()).update(_under(times, start, end))
+    out = []
+    for kind, places in under.items():
+        for place in sorted(places):
+            if place - 1 not in places:
+                last = next(k for k in range(place, len(times)) if k + 1 not in places)
+                out.append(Span(kind, place, last))
+    return tuple(out)
 
 
 def _under(times: Sequence[tuple[float, float]], start: float, end: float) -> list[int]:

@@ -53,6 +53,22 @@ ACTIONS: dict[str, Action] = {
     "mouth": Action({"mouthFunnel": 0.45, "jawOpen": 0.12}),
     "gaze": Action(_both(eyeLookDown=0.1), turn=12),
 }
+SEEN = 0.5  # from this strength on an action counts as what it is called
+
+
+def shows(kind: str) -> tuple[str, ...]:
+    """What a span of this kind lets face and head be seen to do, in the words of NCSLGR's tiers
+    (`corpora/ncslgr.py`, FACE)."""
+    action = ACTIONS[kind]
+    seen = {
+        "brows-raised": action.face.get("browInnerUp", 0) >= SEEN,
+        "brows-lowered": action.face.get("browDownLeft", 0) >= SEEN,
+        "headshake": action.shake > 0,
+        kind: kind in ("mouth", "gaze"),
+    }
+    return tuple(name for name, is_seen in seen.items() if is_seen)
+
+
 HEAD_SHARE = {"neck01": 0.2, "neck02": 0.2, "neck03": 0.25, "head": 0.35}
 
 

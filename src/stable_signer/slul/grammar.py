@@ -158,9 +158,7 @@ def _related(clause: Clause, sign: Maker) -> Iterable[Clause]:
         return [clause]
     head, said, rest = parted(clause.items, found, sign)
     # no pause between the two: in NCSLGR the main clause follows within 0.1 s as a rule
-    if found.subject:
-        return [Clause(said, "relative", clause.pause, head=head), Clause(rest)]
-    return [Clause(rest, pause=clause.pause), Clause(said, "relative")]
+    return [Clause(said, "relative", clause.pause, head=head), Clause(rest)]
 
 
 def _timed(items: list[Item]) -> bool:

@@ -13,7 +13,7 @@ Source: the paper's "linker" between understanding and production; how it is tak
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -21,7 +21,7 @@ import torch
 
 from stable_signer.slul import english as en
 from stable_signer.slul.decode import MAX_TOKENS, Reader, Stepper, one_thread
-from stable_signer.slul.plan import Nonmanual, Plan, Sign
+from stable_signer.slul.plan import Nonmanual, Plan, Sign, Span
 from stable_signer.slul.slots import DOMAIN, NAMELESS
 from stable_signer.slul.vocabulary import NONMANUAL_TAGS, PAD, SLOT_NAMES, SLOTS
 
@@ -114,6 +114,12 @@ class Linker:
             states = [self.of_line(line) for line in lines(signs, plan.nonmanuals)]
             out[rows] = np.concatenate(states)
         return out
+
+    def of_draft(self, signs: Sequence[Sign], spans: Sequence[Span]) -> np.ndarray:
+        """(N, d) of the signs of one sentence that has no times yet, pauses not among them."""
+        timed = [replace(sign, start=float(k), end=k + 0.9) for k, sign in enumerate(signs)]
+        over = [Nonmanual(s.kind, float(s.first), s.last + 0.9) for s in spans]
+        return np.concatenate([self.of_line(line) for line in lines(timed, over)])
 
     def around(self, glosses: Sequence[str], place: int) -> np.ndarray:
         """(3, d): states of the gloss at `place` of a bare line of glosses, of its neighbours before and

@@ -11,7 +11,7 @@ word spelled).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib import resources
@@ -24,7 +24,9 @@ from stable_signer.slul import english as en
 from stable_signer.slul.decode import BeamConfig, GlossTrie, Hypothesis, Reader, beam_search
 from stable_signer.slul.glosses import Glossary
 from stable_signer.slul.grammar import FUSED, NEGATIVE, Discourse, _join_negation, _light_verbs
+from stable_signer.slul.linker import Linker
 from stable_signer.slul.model import Checkpoint
+from stable_signer.slul.nonmanual_head import GRAMMAR, NonmanualHead
 from stable_signer.slul.plan import Draft, Sign, Span
 from stable_signer.slul.reading import Item
 from stable_signer.slul.reading import Reader as TextReader
@@ -37,6 +39,7 @@ from stable_signer.slul.tokens import Token
 
 WEIGHTS = {"ase": "slul-ase.safetensors", "gsg": "slul-gsg.safetensors"}
 ASL_BEAM = BeamConfig(beams=4, reward=0.0)
+TOPICAL = frozenset({"NOUN", "NAME", "TIME", "NUM", "X"})
 DGS_BEAM = BeamConfig(beams=5, reward=1.6, expected=(0.403, 1.978))
 """The expected length is fitted on Phoenix14T's train split; the reward was chosen on its dev split."""
 
@@ -62,18 +65,29 @@ class SlulPlanner(RulePlanner):
     `draft` has the meaning and the errors of RulePlanner.draft. `planner` in the draft is "slul" when at
     least one sentence is SLUL's, otherwise "rules"; each sentence that the rules took over has a note with
     the reason. After a draft, `linker` holds for each of SLUL's sentences its decoder states (items, d), for
-    SLP-MoE; every thread has its own.
+    SLP-MoE; every thread has its own. `learned`: the kinds of spans that the non-manual head adds, of
+    `nonmanual_head.ALL_LEARNED`; with other weights than those that ship it adds none.
     """
 
-    def __init__(self, glossary: Glossary, weights: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        glossary: Glossary,
+        weights: str | Path | None = None,
+        learned: Sequence[str] = GRAMMAR,
+    ) -> None:
         super().__init__(glossary)
-        self.weights = weights
+        self.weights, self.learned = weights, learned
         self._of_thread = threading.local()
 
     @cached_property
     def reader(self) -> Reader:
         """SLUL for ASL, loaded when it is first needed."""
         return load_reader("ase", self.weights)
+
+    @cached_property
+    def head(self) -> NonmanualHead:
+        """The non-manual head on the states of the SLUL that ships."""
+        return NonmanualHead.load()
 
     @property
     def linker(self) -> list[Tensor]:
@@ -125,10 +139,21 @@ class SlulPlanner(RulePlanner):
             return f"SLUL left out {', '.join(lost)}"
         signs, spans = _fused(signs, spans, self._sign)
         spans = faced(items, signs, spans, question)
+        spans = [s for s in self._read_face(signs, spans, question) if not _empty_topic(s, signs, items)]
         self._of_thread.linker.append(best.states)
         if end == "!":
             spans.append(Span("intensity", len(signs) - 1, len(signs) - 1))
         return signs, spans
+
+
+    def _read_face(self, signs: list[Sign], spans: list[Span], question: bool) -> list[Span]:
+        """`spans` with those that the non-manual head reads from the linker states of `signs`."""
+        if not self.learned or self.weights is not None:  # its inputs are the states of the shipped weights
+            return spans
+        kept = [s for s in spans if s.kind not in self.learned]
+        known = [s for s in kept if s.kind not in self.head.config.kinds]
+        states = Linker(self.reader).of_draft(signs, known)
+        return kept + self.head.spans([s.gloss for s in signs], states, question, self.learned)
 
 
 def uncovered(items: list[Item], signs: list[Sign]) -> list[str]:
@@ -146,13 +171,7 @@ def faced(items: list[Item], signs: list[Sign], spans: list[Span], question: boo
     sure than that.
     """
     asking = ("wh-question", "yes-no-question")
-    kept = [
-        s
-        for s in spans
-        if s.kind != "negation"
-        and (question or s.kind not in asking)
-        and not (s.kind == "topic" and all(x.kind == "index" for x in signs[s.first : s.last + 1]))
-    ]
+    kept = [s for s in spans if s.kind != "negation" and (question or s.kind not in asking)]
     if question:
         meant = _question_kind(items)
         kept = [replace(s, kind=meant) if meant and s.kind in asking else s for s in kept]
@@ -171,6 +190,12 @@ def faced(items: list[Item], signs: list[Sign], spans: list[Span], question: boo
     }
     kept += [Span("intensity", k, min(k + 1, len(signs) - 1)) for k, s in enumerate(signs) if id(s) in degree]
     return kept
+
+
+def _empty_topic(span: Span, signs: list[Sign], items: list[Item]) -> bool:
+    """Whether a topic has nothing under it that a sentence could be about: only pointing, or PLEASE."""
+    topical = {id(s) for i in items if i.tag in TOPICAL for s in i.signs}
+    return span.kind == "topic" and not any(id(s) in topical for s in signs[span.first : span.last + 1])
 
 
 def _question_kind(items: list[Item]) -> str:

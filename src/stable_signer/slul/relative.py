@@ -1,10 +1,11 @@
 """Relative clauses: where they begin and end in an English sentence, and how ASL says them.
 
-Of the eight relative clauses in NCSLGR (all in one file of elicited sentences, all of subjects) every one
-stands at the very front of its utterance, in wh-questions too, with raised brows that begin on the noun or
-right after it; after it comes the main clause, in six of the eight with a pointing sign for the noun:
-CAT CHASE DOG, IX-3 EAT MOUSE. So a relative clause of a subject goes to the front with its noun and the main
-clause takes it up with IX-3; one of an object stays behind its noun, where the English has it.
+Of the eight relative clauses that NCSLGR marks (all in one file of elicited sentences, all of subjects) every
+one stands at the very front of its utterance, in wh-questions too, with raised brows that begin on the noun
+or right after it; after it comes the main clause, in six of the eight with a pointing sign for the noun:
+CAT CHASE DOG, IX-3 EAT MOUSE. So the relative clause of a subject goes to the front with its noun, and the
+main clause takes it up with IX-3. English clauses about an object ("she met a man who was from Yugoslavia",
+14 of them) are never so marked by those signers: they stay as they are, in the order of the English.
 
 Where it ends is found from the parts of speech: the main predicate is the first that cannot belong to the
 relative clause. A sentence in which that is not clear is left as it is.
@@ -31,18 +32,17 @@ TOLD = en.words("fact idea news belief feeling hope chance report way time day r
 
 @dataclass(frozen=True)
 class Relative:
-    """A relative clause among items: its noun phrase is items[first:noun], its own words are
-    items[start:end], and with `subject` the noun is what the main clause is about."""
+    """A subject's relative clause among items: the noun phrase is items[first:noun], the clause's own words
+    are items[start:end]."""
 
     first: int
     noun: int
     start: int
     end: int
-    subject: bool
 
 
 def relative_clause(items: Sequence[Item]) -> Relative | None:
-    """The first relative clause of a stretch without commas; None when there is none, or no clear one."""
+    """The subject's relative clause in a stretch without commas; None when there is none, or no clear one."""
     for noun in range(1, len(items)):
         head = items[noun - 1]
         if head.tag not in ("NOUN", "NAME") or head.word in TOLD:
@@ -60,10 +60,8 @@ def relative_clause(items: Sequence[Item]) -> Relative | None:
 def parted(
     items: list[Item], found: Relative, sign: Callable[[str, str], Sign]
 ) -> tuple[list[Item], list[Item], list[Item]]:
-    """The noun phrase when it goes to the front (else nothing), the relative clause, and the main clause."""
+    """The noun phrase, the relative clause, and the main clause with a pointing sign in the noun's place."""
     noun, said = items[found.first : found.noun], items[found.start : found.end]
-    if not found.subject:
-        return [], said, [*items[: found.noun], *items[found.end :]]
     many = (
         noun[-1].tag == "NOUN" and en.lemmas(noun[-1].word).get("NOUN", (noun[-1].word,))[0] != noun[-1].word
     )
@@ -77,19 +75,16 @@ def parted(
 def _bounded(items: Sequence[Item], first: int, noun: int, start: int, joined: bool) -> Relative | None:
     before = items[:first]
     asked = {i.tag for i in before if i.tag in PREDICATES}
-    subject = all(i.tag in BEFORE_SUBJECT for i in before)
     after = _complex(items, start, joined)
-    if after is None or (not subject and not asked):
+    if after is None or not all(i.tag in BEFORE_SUBJECT for i in before):
         return None
-    if not subject:
-        return Relative(first, noun, start, len(items), False) if joined else None
     inverted = "BE" in asked
     end = _main(items, after, any(tag in asked for tag in BARE))
     if inverted and end is None:
         end = len(items) if any(i.tag == "WH" for i in before) else _phrase_end(items, start, after)
     if end is None or (not joined and (inverted or not _definite(items[first]))):
         return None
-    return Relative(first, noun, start, end, True)
+    return Relative(first, noun, start, end)
 
 
 def _definite(item: Item) -> bool:
