@@ -19,12 +19,13 @@ from stable_signer.body.fit import Landmarks
 from stable_signer.cli import main
 from stable_signer.errors import StableSignerError
 from stable_signer.media import footage as seen
-from stable_signer.media.landmarks import WIDTHS
+from stable_signer.media.landmarks import WIDTHS, stored_landmarks
 from stable_signer.media.posefile import _landmarks, _parse
 from stable_signer.pipeline import StableSigner
 from stable_signer.pose2vid.consent import ConsentCard
+from stable_signer.pose2vid.filmed import Filmed
 from stable_signer.pose2vid.footage import FEWEST, SIZE, Crop
-from stable_signer.pose2vid.footage_train import Filmed, FootageRecipe, learn
+from stable_signer.pose2vid.footage_train import FootageRecipe, learn
 
 CARD = {
     "name": "Ana",
@@ -200,9 +201,16 @@ def test_several_people_nobody_and_too_large(
 ) -> None:
     clip, marks = filmed
     monkeypatch.setattr(seen, "check_mediapipe", lambda python: None)
-    monkeypatch.setattr(seen, "faces_seen", lambda clip, python: [1, 2, 2, 1])
+    asked_every = []
+
+    def crowded(clip: Path, python: Path, every: int) -> tuple[Landmarks, list[int]]:
+        asked_every.append(every)
+        return stored_landmarks(marks, clip), [1, 2, 2, 1]
+
+    monkeypatch.setattr(seen, "landmarks_and_faces", crowded)
     with pytest.raises(StableSignerError, match="more than one person"):
         seen.footage_landmarks(clip, Path("python"), None)
+    assert asked_every == [-(-(FEWEST + 6) // seen.MOST)]
     with np.load(marks) as kept:
         empty = {k: np.full_like(v, np.nan) if v.ndim else v for k, v in kept.items()}
     np.savez(tmp_path / "nobody.npz", **empty)

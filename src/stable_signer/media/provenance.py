@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -69,8 +70,7 @@ class Provenance:
 
     def told(self) -> dict[str, Any]:
         """What is known, as JSON."""
-        fields = {k: v for k, v in asdict(self).items() if k != "weights"}
-        return {k: v for k, v in fields.items() if v not in ("", None)}
+        return {k: v for k, v in asdict(self).items() if k != "weights" and v not in ("", None)}
 
     def tags(self) -> dict[str, str]:
         """Container tags: title, artist, description for people; comment, a JSON object, for programs."""
@@ -83,6 +83,32 @@ class Provenance:
             "description": self.disclaimer,
             "comment": json.dumps(comment, ensure_ascii=True, sort_keys=True),
         }
+
+
+def told_by(tags: Mapping[str, str]) -> Provenance | None:
+    """What the tags of a video say of its making; None for tags that are not `Provenance.tags`.
+
+    Names may be in capitals (webm), and a gif has all tags in one comment: ours is the object at its end.
+    """
+    comment = next((value for name, value in tags.items() if name.lower() == "comment"), "")
+    start = comment.find("{")
+    while start >= 0:
+        try:
+            data = json.loads(comment[start:])
+            break
+        except (ValueError, RecursionError):  # a brace of the description
+            start = comment.find("{", start + 1)
+    else:
+        return None
+    if not isinstance(data, dict) or data.get("what") != LABEL:
+        return None
+    names = {f.name for f in fields(Provenance)}
+    known = {k: v for k, v in data.items() if k in names}
+    try:
+        card = known.pop("filmed", None)
+        return Provenance(**known, filmed=None if card is None else ConsentCard(**card))
+    except TypeError:  # a card with other keys
+        return None
 
 
 def stamp(frame: np.ndarray, text: str = LABEL) -> np.ndarray:
