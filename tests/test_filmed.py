@@ -187,6 +187,7 @@ def refused(result: Any, reason: str, folder: Path | None = None) -> None:
         ("{}/nothing", "there is no folder"),
         ("{}/..", "has no weights of a filmed signer"),
         ("nobody", "there is no signer 'nobody'"),
+        ("maya:1/2,ben:1/2", "the share '1/2' of the signer maya"),
     ],
 )
 def test_what_is_no_filmed_signer_is_refused(

@@ -577,7 +577,7 @@ def _folder_of(signer: str) -> str | None:
     """The folder that a text names, whether or not it is there; None where it names signers, or nobody."""
     from stable_signer.pose2vid.signers import SIGNERS
 
-    names = [part.partition(":")[0].strip() for part in signer.split(",")]
+    names = _names_in(signer)
     if all(name in SIGNERS for name in names):
         return None
     if os.path.isdir(os.path.expanduser(signer)):
@@ -588,7 +588,12 @@ def _folder_of(signer: str) -> str | None:
                 raise StableSignerError(
                     f"a filmed signer cannot be mixed: name the folder {name} alone, without a share"
                 )
-    return signer if _is_path(signer) else None
+    return signer if _is_path(names[0]) else None
+
+
+def _names_in(signer: str) -> list[str]:
+    """The names in a text that may be a mixture (see `shares.read_shares`), known or not."""
+    return [part.partition(":")[0].strip() for part in signer.split(",")]
 
 
 def _is_path(text: str) -> bool:
@@ -605,7 +610,7 @@ def check_signer(signer: str | None) -> str:
 
     if signer is None:
         return next(iter(SIGNERS))
-    if _is_path(signer):
+    if any(map(_is_path, _names_in(signer))):
         raise StableSignerError(
             f"the signer {signer!r} is a folder's name, and filmed signers are drawn by `sign` and `render` "
             f"only: use one of {', '.join(SIGNERS)}"
