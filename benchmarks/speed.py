@@ -1,6 +1,6 @@
 """How fast is it? Warm `sign` of a ten-word sentence, first frame, memory, and the cold command line.
 
-    python benchmarks/speed.py [--size 512] [--fps 25] [--look mesh] [--repeats 3] [--json speed.json]
+    python benchmarks/speed.py [--size 512] [--fps 25] [--look diffusion] [--repeats 3] [--json speed.json]
 
 Real-time factor = seconds of video made / seconds spent making it, encoding to mp4 included: 1 is real time,
 more is faster. The parts are timed one after the other in one run. "First frame" is from the call to the
@@ -35,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--fps", type=float, default=25.0)
-    parser.add_argument("--look", default="mesh")
+    parser.add_argument("--look", default="diffusion")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one-run", action="store_true", help=argparse.SUPPRESS)

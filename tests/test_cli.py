@@ -201,7 +201,7 @@ def test_texts_that_cannot_be_signed(run: Run, folder: Path, text: str, says: st
         (("--language", "xyz"), "there is no language 'xyz': use one of ase, gsg"),
         (("--look", "oil"), "use one of mesh, soft, cartoon, line, skeleton, diffusion"),
         (("--look", "diffusion", "--size", "128"), "draws at 256 or 512 pixels, not 128"),
-        (("--quality", "high"), "the look mesh has one quality only"),
+        (("--look", "mesh", "--quality", "high"), "the look mesh has one quality only"),
         (("--look", "diffusion", "--quality", "best"), "no quality 'best': use one of fast, high"),
         (("--size", "511"), "even number from 64 to 2048"),
         (("--size", "big"), "--size"),

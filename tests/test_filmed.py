@@ -298,12 +298,6 @@ def test_names_come_before_folders(
     assert checked_look("ana")["signer"].card == PERSON
 
 
-def test_without_diffusers_it_is_said_what_to_install(learned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "find_spec", lambda name: None)
-    with pytest.raises(StableSignerError, match=r"stable-signer\[diffusion\]"):
-        checked_look(learned)
-
-
 @pytest.mark.parametrize("ending", [".mp4", ".webm", ".gif"])
 def test_the_tags_of_a_file_tell_who_was_filmed(tmp_path: Path, ending: str) -> None:
     frames = [np.full((64, 64, 3), shade, np.uint8) for shade in range(0, 250, 25)]

@@ -11,7 +11,7 @@ import pytest
 
 from fakes import FakeRenderer
 from stable_signer import Clip, Motion, Plan, Sign, StableSigner, StableSignerError
-from stable_signer.pipeline import MAX_CHARACTERS, sentence_pieces
+from stable_signer.pipeline import MAX_CHARACTERS, checked_look, sentence_pieces
 from stable_signer.slul.plan import Sentence
 
 TEXT = "Hello. What is your name? Good morning Ana."
@@ -200,8 +200,16 @@ def test_a_prompt_is_answered_with_its_sentence_and_its_wishes(signer: StableSig
     assert not np.array_equal(left.motion.rotations, right.motion.rotations)
 
 
+@pytest.mark.parametrize(
+    ("size", "look"), [(None, "diffusion"), (256, "diffusion"), (64, "mesh"), (720, "mesh")]
+)
+def test_the_networks_draw_the_sizes_that_they_can_when_nobody_says_how(size: int | None, look: str) -> None:
+    assert checked_look(size=size)["look"] == look
+    assert checked_look(size=size, look="line")["look"] == "line"
+
+
 def test_an_unknown_planner_is_refused() -> None:
-    with pytest.raises(StableSignerError, match="no planner 'magic': use one of slul, rules"):
+    with pytest.raises(StableSignerError, match="no planner 'magic': use one of slul, slul-face, rules"):
         StableSigner.from_pretrained("magic")
 
 

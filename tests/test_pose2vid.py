@@ -217,7 +217,6 @@ def test_measures_of_likeness() -> None:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("diffusers")
     from stable_signer.pose2vid.sampler import Pose2Vid
 
     folder = tmp_path_factory.mktemp("weights")
@@ -373,7 +372,6 @@ def test_halved_maps_do_not_fade_at_the_outline(weights: Path) -> None:
 
 
 def test_the_shipped_networks_draw_what_the_studio_shows() -> None:
-    pytest.importorskip("diffusers")
     from stable_signer.pose2vid.diffusion import DiffusionRenderer
 
     signer = StableSigner.from_pretrained(planner="rules", motion="prior")
@@ -413,7 +411,6 @@ def accelerate_anew() -> Iterator[None]:
 
 @pytest.mark.usefixtures("accelerate_anew")
 def test_training_ends_goes_on_and_is_measured(tmp_path: Path) -> None:
-    pytest.importorskip("diffusers")
     recipe = tmp_path / "recipe.toml"
     data = motions(tmp_path / "motions.npz")
     recipe.write_text(
@@ -446,7 +443,6 @@ def test_training_ends_goes_on_and_is_measured(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_recipe_is_refused_in_one_sentence(tmp_path: Path, line: str, says: str) -> None:
-    pytest.importorskip("diffusers")
     (tmp_path / "r.toml").write_text(line)
     from stable_signer.pose2vid.train import Pose2VidRecipe
 
@@ -465,7 +461,6 @@ def test_motions_that_are_none_are_refused(tmp_path: Path) -> None:
 
 def test_training_without_motions_ends_at_once(tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
-    pytest.importorskip("diffusers")
     from stable_signer.pose2vid.train import Pose2VidRecipe, train
 
     with pytest.raises(StableSignerError, match=r"build_motions\.py"):

@@ -69,7 +69,7 @@ LookOption = Annotated[
     str | None,
     typer.Option(
         help=f"How the signer is drawn: {', '.join(pipeline.LOOKS)}.",
-        show_default=f"{pipeline.DEFAULT_LOOK}; diffusion for a filmed signer",
+        show_default=f"{pipeline.DEFAULT_LOOK} at 256 and 512 pixels, else {pipeline.QUICK_LOOK}",
     ),
 ]
 QualityOption = Annotated[

@@ -59,12 +59,12 @@ def train_pose2vid(
             )
         if pool:
             raise StableSignerError("--pool is for frames of the studio: leave it out with --footage")
-        _needs("accelerate", "diffusers")
+        _needs("accelerate")
         _check_plot(plot)
         _train_footage(footage, signer_card, output, config, environment, landmarks, plot)
         return
     assert config is not None
-    _needs("accelerate", "diffusers")
+    _needs("accelerate")
     from stable_signer.pose2vid.train import STAGES, Pose2VidRecipe, train
 
     recipe = Pose2VidRecipe.load(config)
@@ -146,7 +146,6 @@ def evaluate_pose2vid(
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON, nothing else.")] = False,
 ) -> None:
     """Measure Pose2Vid on held-out motion, beside the autoencoder's ceiling, the mesh look and floors."""
-    _needs("diffusers")
     from stable_signer.metrics.features import NETWORK, FeatureNet, weights_path
     from stable_signer.metrics.pictures import CHANCE, FIGURES, SEEN, measure
     from stable_signer.pose2vid.diffusion import fast, shipped

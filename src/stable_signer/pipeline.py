@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
-from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
@@ -56,10 +55,11 @@ LOOKS = {
     "diffusion": "Pose2Vid's networks draw the person, softly lit (256 or 512 pixels)",
 }
 LANGUAGE_ALIASES = {"asl": "ase", "dgs": "gsg"}
-DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
+DEFAULT_LOOK, QUICK_LOOK = "diffusion", "mesh"
+"""Of `sign` and `render` at the sizes that its networks draw; of other sizes, and of what serves many."""
+DEFAULT_SIZE, DEFAULT_LANGUAGE = 512, "ase"
 QUALITIES = ("fast", "high")  # high: of the look diffusion only
 DEFAULT_QUALITY = "fast"
-NO_DIFFUSERS = "the diffusion look needs the package diffusers: pip install 'stable-signer[diffusion]'"
 MIN_SPEED, MAX_SPEED = SPEEDS
 MAX_CHARACTERS = 10_000  # about twenty minutes of signing
 MAX_SECONDS = LONGEST_PLAN
@@ -532,12 +532,13 @@ def checked_look(
 ) -> dict[str, Any]:
     """The arguments of `StableSigner.render`, checked before any work is done; checked once more they stay.
 
-    None stands for the first signer and style, DEFAULT_LOOK and DEFAULT_SIZE. A filmed signer has one wall
+    None stands for the first signer and style, `default_look` and DEFAULT_SIZE. A filmed signer has one wall
     and light (style stays None), one look, `diffusion`, and one size: others are refused, None is these.
     """
     who = checked_signer(signer)
+    side = checked_size(who, size)
     if isinstance(who, str):
-        style, look = check_style(style, who), DEFAULT_LOOK if look is None else look
+        style, look = check_style(style, who), default_look(side) if look is None else look
     else:
         look = "diffusion" if look is None else _one_of("look", look, LOOKS)
         if look != "diffusion":
@@ -548,9 +549,15 @@ def checked_look(
             raise StableSignerError(
                 "a filmed signer stands in the wall and light of the footage: leave out the style"
             )
-    side = checked_size(who, size)
     check_look(look, side, quality)
     return {"signer": who, "style": style, "look": look, "size": side, "label": label, "quality": quality}
+
+
+def default_look(size: int) -> str:
+    """How a video of this size is drawn when nobody says how."""
+    from stable_signer.pose2vid.framing import NETWORK_SIZES
+
+    return DEFAULT_LOOK if size in NETWORK_SIZES else QUICK_LOOK
 
 
 def checked_signer(signer: Signer | None) -> str | FilmedSigner:
@@ -567,8 +574,6 @@ def checked_signer(signer: Signer | None) -> str | FilmedSigner:
         folder = os.fspath(signer)
     else:
         return signer
-    if find_spec("diffusers") is None:
-        raise StableSignerError(NO_DIFFUSERS)
     from stable_signer.pose2vid.filmed import filmed_signer
 
     return filmed_signer(folder)
@@ -634,8 +639,6 @@ def check_look(look: str, size: int, quality: str = DEFAULT_QUALITY) -> str:
             f"the look {look} has one quality only: leave out the quality, or use the look diffusion"
         )
     if look == "diffusion":
-        if find_spec("diffusers") is None:
-            raise StableSignerError(NO_DIFFUSERS)
         from stable_signer.pose2vid.framing import check_network_size
 
         check_network_size(size)

@@ -32,7 +32,7 @@ class Item:
     language: str = pipeline.DEFAULT_LANGUAGE
     signer: str | None = None
     style: str | None = None
-    look: str = pipeline.DEFAULT_LOOK
+    look: str = pipeline.QUICK_LOOK
     size: int = pipeline.DEFAULT_SIZE
     fps: float = 25.0
     speed: float = 1.0

@@ -45,7 +45,7 @@ class Look:
 
     signer: str
     style: str
-    look: str = pipeline.DEFAULT_LOOK
+    look: str = pipeline.QUICK_LOOK
     size: int = pipeline.DEFAULT_SIZE
     label: bool = True
     fps: float = 25.0
