@@ -19,12 +19,14 @@ from stable_signer.body.fit import Landmarks
 from stable_signer.cli import main
 from stable_signer.errors import StableSignerError
 from stable_signer.media import footage as seen
-from stable_signer.media.landmarks import WIDTHS
+from stable_signer.media.landmarks import WIDTHS, stored_landmarks
 from stable_signer.media.posefile import _landmarks, _parse
 from stable_signer.pipeline import StableSigner
+from stable_signer.pose2vid import footage
 from stable_signer.pose2vid.consent import ConsentCard
-from stable_signer.pose2vid.footage import FEWEST, SIZE, Crop
-from stable_signer.pose2vid.footage_train import Filmed, FootageRecipe, learn
+from stable_signer.pose2vid.filmed import Filmed, filmed_signer
+from stable_signer.pose2vid.footage import FEWEST, SIZE, Crop, clip_frames
+from stable_signer.pose2vid.footage_train import FootageRecipe, learn
 
 CARD = {
     "name": "Ana",
@@ -87,13 +89,24 @@ def asked(clip: Path, card: Path, output: Path, *more: object) -> list[str]:
 
 
 def test_a_run_learns_measures_and_goes_on(
-    filmed: tuple[Path, Path], card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    filmed: tuple[Path, Path],
+    card: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clip, marks = filmed
     recipe, output = tmp_path / "tiny.toml", tmp_path / "run"
     recipe.write_text(RECIPE, encoding="utf-8")
     call = asked(clip, card, output, "--landmarks", marks, "--config", recipe)
+    decoded = []
+    for room in (seen, footage):
+        monkeypatch.setattr(room, "clip_frames", lambda path: decoded.append(path) or clip_frames(path))
     assert main(call) == 0
+    assert len(decoded) == 2  # to check the clip, to cut the pairs; MediaPipe's would be the third
+    assert str(output) in capsys.readouterr().out.replace("\n", "")  # what to sign with
+    who = filmed_signer(output)
+    assert who.card.name == CARD["name"] and who.folder == (output / "weights").resolve()
     figures = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     assert figures["frames_held_out"] == round(0.2 * (FEWEST + 6))
     assert figures["fit_error_pixels"] < 4  # our own body must fit itself
@@ -200,9 +213,16 @@ def test_several_people_nobody_and_too_large(
 ) -> None:
     clip, marks = filmed
     monkeypatch.setattr(seen, "check_mediapipe", lambda python: None)
-    monkeypatch.setattr(seen, "faces_seen", lambda clip, python: [1, 2, 2, 1])
+    asked_every = []
+
+    def crowded(clip: Path, python: Path, every: int) -> tuple[Landmarks, list[int]]:
+        asked_every.append(every)
+        return stored_landmarks(marks, clip), [1, 2, 2, 1]
+
+    monkeypatch.setattr(seen, "landmarks_and_faces", crowded)
     with pytest.raises(StableSignerError, match="more than one person"):
         seen.footage_landmarks(clip, Path("python"), None)
+    assert asked_every == [-(-(FEWEST + 6) // seen.MOST)]
     with np.load(marks) as kept:
         empty = {k: np.full_like(v, np.nan) if v.ndim else v for k, v in kept.items()}
     np.savez(tmp_path / "nobody.npz", **empty)

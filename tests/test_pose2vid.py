@@ -252,7 +252,7 @@ def test_saved_networks_are_read_again_and_draw_the_same(weights: Path) -> None:
         DiffusionRenderer(Body.load(), appearance, 300, model=model)
 
 
-def test_weights_that_are_missing_or_of_another_size_are_refused(weights: Path, tmp_path: Path) -> None:
+def test_weights_that_are_missing_or_of_another_layout_are_refused(weights: Path, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     from stable_signer.pose2vid.sampler import Pose2Vid
@@ -266,7 +266,7 @@ def test_weights_that_are_missing_or_of_another_size_are_refused(weights: Path, 
         tmp_path / "pose2vid-denoiser.safetensors",
         {"config": '{"size": "tiny", "latent_channels": 4}'},
     )
-    with pytest.raises(StableSignerError, match="another size"):
+    with pytest.raises(StableSignerError, match="another layout"):
         Pose2Vid.from_pretrained(tmp_path)
 
 

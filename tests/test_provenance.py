@@ -13,9 +13,10 @@ import pytest
 from stable_signer.errors import StableSignerError
 from stable_signer.media.credentials import attest, credentials
 from stable_signer.media.files import Outputs
-from stable_signer.media.provenance import Provenance, text_hash
+from stable_signer.media.provenance import DISCLAIMER, Provenance, text_hash
 from stable_signer.media.sidecar import check_sidecar, sidecar_path, write_sidecar
 from stable_signer.media.video import write_video
+from stable_signer.pose2vid.consent import ConsentCard
 
 MADE = Provenance(language="ase", signer="maya", planner="rules", seed=7, text_sha256=text_hash("hi"))
 
@@ -125,6 +126,29 @@ def test_credentials_are_signed_and_read_back(video: Path, certificate: tuple[Pa
     assert any("mismatch" in code.lower() for code in changed["problems"])
     with pytest.raises(StableSignerError, match="no Content Credentials"):
         credentials(video)
+
+
+def test_credentials_say_who_was_filmed_and_nothing_of_what_is_not_told(
+    video: Path, certificate: tuple[Path, Path]
+) -> None:
+    target = video.with_name("signed.mp4")
+    attest(video, target, *certificate, "es256")
+    assert credentials(target)["description"] == DISCLAIMER
+    card = ConsentCard("Ana", "may be drawn in her own videos", "CC-BY-4.0", "Ana", "2026-11-01")
+    made = Provenance(signer="Ana", look="diffusion", filmed=card)
+    frames = [np.full((64, 64, 3), shade, np.uint8) for shade in range(0, 250, 10)]
+    told_of = {"ana.mp4": made.tags(), "ana.gif": made.tags(), "untold.mp4": {"title": "a film"}}
+    for name, tags in told_of.items():
+        write_video(video.with_name(name), frames, size=64, fps=25, tags=tags)
+    for name in ("ana.mp4", "ana.gif"):
+        target = video.with_name(f"signed-{name}")
+        attest(video.with_name(name), target, *certificate, "es256")
+        told = credentials(target)
+        assert told["state"] == "Valid" and told["synthetic"] is True
+        assert told["description"] == made.disclaimer and "Ana, who was filmed" in told["description"]
+    with pytest.raises(StableSignerError, match="does not say how it was made"):
+        attest(video.with_name("untold.mp4"), video.with_name("no.mp4"), *certificate, "es256")
+    assert not video.with_name("no.mp4").exists()
 
 
 def test_credentials_that_cannot_be_made_are_refused(video: Path, certificate: tuple[Path, Path]) -> None:

@@ -56,7 +56,8 @@ LanguageOption = Annotated[str, typer.Option(help="Sign language, see `stable-si
 SignerOption = Annotated[
     str | None,
     typer.Option(
-        help="Who signs, see `stable-signer signers`, or someone in between: maya:0.6,ben:0.4.",
+        help="Who signs, see `stable-signer signers`, someone in between: maya:0.6,ben:0.4, or a filmed "
+        "signer: the folder that `train pose2vid --footage` wrote.",
         show_default="the first",
     ),
 ]
@@ -64,11 +65,23 @@ StyleOption = Annotated[
     str | None,
     typer.Option(help="Background and light, see `stable-signer styles`.", show_default="the first"),
 ]
-LookOption = Annotated[str, typer.Option(help="How the signer is drawn: mesh or skeleton.")]
+LookOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"How the signer is drawn: {', '.join(pipeline.LOOKS)}.",
+        show_default=f"{pipeline.DEFAULT_LOOK}; diffusion for a filmed signer",
+    ),
+]
 QualityOption = Annotated[
     str, typer.Option(help="fast, or high: 20 steps a frame, with --look diffusion only, very slow.")
 ]
-SizeOption = Annotated[int, typer.Option(help="Width and height in pixels, even, 64 to 2048.")]
+SizeOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Width and height in pixels, even, 64 to 2048.",
+        show_default=f"{pipeline.DEFAULT_SIZE}; 256 for a filmed signer",
+    ),
+]
 FpsOption = Annotated[float, typer.Option(help="Frames a second, 10 to 60.")]
 SpeedOption = Annotated[float, typer.Option(help="Pace of signing: 0.5 is half as fast, 2 twice as fast.")]
 SeedOption = Annotated[int, typer.Option(help="Small natural variation; the same seed gives the same video.")]
@@ -120,9 +133,9 @@ def sign(
     language: LanguageOption = pipeline.DEFAULT_LANGUAGE,
     signer: SignerOption = None,
     style: StyleOption = None,
-    look: LookOption = pipeline.DEFAULT_LOOK,
+    look: LookOption = None,
     quality: QualityOption = pipeline.DEFAULT_QUALITY,
-    size: SizeOption = pipeline.DEFAULT_SIZE,
+    size: SizeOption = None,
     fps: FpsOption = FPS,
     speed: SpeedOption = 1.0,
     seed: SeedOption = 0,
@@ -141,8 +154,8 @@ def sign(
     pipeline.check_text(words)
     pipeline.check_planner(planner)
     pipeline.check_manner(manner, pipeline.check_motion(motion))
-    _check_numbers(language=language, size=size, fps=fps, speed=speed, seed=seed)
-    look_of = _look_of(signer, style, look, size, not no_label, quality)
+    _check_numbers(language=language, fps=fps, speed=speed, seed=seed)
+    look_of = pipeline.checked_look(signer, style, look, size, not no_label, quality)
     with Outputs() as outputs:
         video = _claim_video(outputs, output)
         plan_part = outputs.claim(plan, (".json",)) if plan else None
@@ -159,7 +172,7 @@ def sign(
             plan_part.write_text(_json(understood.to_dict()), encoding="utf-8")
         if pose_part:
             whole = pipeline.joined(movement.pieces())
-            engine.write_pose(pose_part, whole, signer=look_of["signer"], size=size)
+            engine.write_pose(pose_part, whole, signer=look_of["signer"], size=look_of["size"])
         if captions_part:
             from stable_signer.media.captions import write_captions
 
@@ -198,7 +211,7 @@ def motion_command(
     plan: Annotated[str, typer.Argument(metavar="PLAN.json", help="A plan, as `plan --json` prints it.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The motion, .pose.")],
     signer: SignerOption = None,
-    size: SizeOption = pipeline.DEFAULT_SIZE,
+    size: SizeOption = None,
     fps: FpsOption = FPS,
     seed: SeedOption = 0,
     left_handed: LeftOption = None,
@@ -206,16 +219,17 @@ def motion_command(
     manner: MannerOption = pipeline.DEFAULT_MANNER,
 ) -> None:
     """Turn a plan into movement: a .pose file with points in the pixels of this signer's video."""
-    _check_numbers(size=size, fps=fps, seed=seed)
+    _check_numbers(fps=fps, seed=seed)
     pipeline.check_manner(manner, pipeline.check_motion(motion))
-    signer = pipeline.check_signer(signer)
+    who = pipeline.checked_signer(signer)
+    side = pipeline.checked_size(who, size)
     understood = Plan.load(plan)
     with Outputs() as outputs:
         part = outputs.claim(output, (".pose",))
         engine = pipeline.StableSigner.from_pretrained(motion=motion, manner=manner)
         movement = engine.movement(understood, seed, left_handed, fps)
         _report(movement.plan)
-        engine.write_pose(part, pipeline.joined(movement.pieces()), signer=signer, size=size)
+        engine.write_pose(part, pipeline.joined(movement.pieces()), signer=who, size=side)
     _say_done(output)
 
 
@@ -227,9 +241,9 @@ def render(
     output: VideoOption,
     signer: SignerOption = None,
     style: StyleOption = None,
-    look: LookOption = pipeline.DEFAULT_LOOK,
+    look: LookOption = None,
     quality: QualityOption = pipeline.DEFAULT_QUALITY,
-    size: SizeOption = pipeline.DEFAULT_SIZE,
+    size: SizeOption = None,
     fps: Annotated[
         float | None, typer.Option(help="Frames a second, for a plan.", show_default="25, or the .pose's own")
     ] = None,
@@ -239,8 +253,8 @@ def render(
     no_sidecar: NoSidecarOption = False,
 ) -> None:
     """Draw a motion or a plan as a video."""
-    _check_numbers(size=size, fps=FPS if fps is None else fps, seed=seed)
-    look_of = _look_of(signer, style, look, size, not no_label, quality)
+    _check_numbers(fps=FPS if fps is None else fps, seed=seed)
+    look_of = pipeline.checked_look(signer, style, look, size, not no_label, quality)
     is_pose = Path(source).suffix.lower() == ".pose"
     if is_pose and (fps is not None or seed or left_handed is not None):
         raise StableSignerError(
@@ -402,32 +416,16 @@ def _read_text(text: str | None, file: str | None) -> str:
 def _check_numbers(
     *,
     language: str = pipeline.DEFAULT_LANGUAGE,
-    size: int = pipeline.DEFAULT_SIZE,
     fps: float = FPS,
     speed: float = 1.0,
     seed: int = 0,
 ) -> None:
-    from stable_signer.media.video import check_fps, check_size
+    from stable_signer.media.video import check_fps
 
     pipeline.check_language(language)
-    check_size(size)
     check_fps(fps)
     pipeline.check_speed(speed)
     pipeline.check_seed(seed)
-
-
-def _look_of(
-    signer: str | None, style: str | None, look: str, size: int, label: bool, quality: str
-) -> dict[str, Any]:
-    signer = pipeline.check_signer(signer)
-    return {
-        "signer": signer,
-        "style": pipeline.check_style(style, signer),
-        "look": pipeline.check_look(look, size, quality),
-        "size": size,
-        "label": label,
-        "quality": quality,
-    }
 
 
 # --- output ---

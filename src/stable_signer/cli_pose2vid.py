@@ -133,6 +133,8 @@ def _train_footage(
         table.add_row(name, f"{row['ssim']:.3f}", f"{row['psnr']:.1f}", f"{row['hand_ssim']:.3f}")
     console.print(table)
     console.print(f"weights: {output / 'weights'}")
+    how = f'stable-signer sign "Hello" --signer {output} -o hello.mp4'
+    console.print(f"sign with them: {how}", soft_wrap=True)
 
 
 def evaluate_pose2vid(

@@ -147,15 +147,11 @@ def captions_command(
     from stable_signer import pipeline
     from stable_signer.captions_track import Look, make_track, read_cues
     from stable_signer.media.files import Outputs
-    from stable_signer.media.video import check_fps, check_size
+    from stable_signer.media.video import check_fps
 
-    who = pipeline.check_signer(signer)
+    look_of = pipeline.checked_look(pipeline.check_signer(signer), style, look, size, not no_label)
     drawn = Look(
-        signer=who,
-        style=pipeline.check_style(style, who),
-        look=pipeline.check_look(look, size),
-        size=check_size(size),
-        label=not no_label,
+        **{k: look_of[k] for k in ("signer", "style", "look", "size", "label")},
         fps=check_fps(fps),
         seed=pipeline.check_seed(seed),
         left_handed=left_handed,

@@ -6,6 +6,7 @@ is first needed, so that `stable-signer --help` does not wait for it.
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,7 @@ from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from stable_signer.slul.prompts import Prompt, read_prompt
 if TYPE_CHECKING:
     from stable_signer.body.skeleton import Body
     from stable_signer.pose2vid.diffusion import DiffusionRenderer
+    from stable_signer.pose2vid.filmed import FilmedRenderer, FilmedSigner
     from stable_signer.slp_moe.lexicon import Lexicon
     from stable_signer.slp_moe.manner import Manner
     from stable_signer.slp_moe.model import SlpMoe
@@ -57,12 +59,15 @@ LANGUAGE_ALIASES = {"asl": "ase", "dgs": "gsg"}
 DEFAULT_LOOK, DEFAULT_SIZE, DEFAULT_LANGUAGE = "mesh", 512, "ase"
 QUALITIES = ("fast", "high")  # high: of the look diffusion only
 DEFAULT_QUALITY = "fast"
+NO_DIFFUSERS = "the diffusion look needs the package diffusers: pip install 'stable-signer[diffusion]'"
 MIN_SPEED, MAX_SPEED = SPEEDS
 MAX_CHARACTERS = 10_000  # about twenty minutes of signing
 MAX_SECONDS = LONGEST_PLAN
 
 
 Item = TypeVar("Item")
+# An id, a mixture, or a filmed signer: the folder that was learned, or what `checked_signer` read in it.
+Signer: TypeAlias = "str | os.PathLike[str] | FilmedSigner"
 
 
 class Renderer(Protocol):
@@ -182,6 +187,7 @@ class StableSigner:
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
         self._renderer = lru_cache(maxsize=2)(stages.renderer)
+        self._filmed = lru_cache(maxsize=1)(_filmed_renderer)
 
     @classmethod
     def from_pretrained(
@@ -249,23 +255,28 @@ class StableSigner:
         self,
         motion: Motion | Iterable[Motion],
         *,
-        signer: str | None = None,
+        signer: Signer | None = None,
         style: str | None = None,
-        look: str = DEFAULT_LOOK,
-        size: int = DEFAULT_SIZE,
+        look: str | None = None,
+        size: int | None = None,
         label: bool = True,
         quality: str = DEFAULT_QUALITY,
     ) -> Iterator[np.ndarray]:
         """The frames of a motion, or of its pieces in order, (size, size, 3) uint8 each, one at a time.
 
         An array may be drawn over by the next frame: copy what you keep. `label` draws "synthetic signing".
-        quality: "fast", or "high" for the diffusion look in 20 steps a frame.
+        quality: "fast", or "high" for the diffusion look in 20 steps a frame. What the others default to, and
+        what a filmed signer (the folder of a training on footage) takes: see `checked_look`.
         """
-        signer, style = check_signer(signer), check_style(style, signer)
-        check_look(look, size, quality)
-        renderer = self._renderer(signer, style, look, _check_size(size))
+        drawn = checked_look(signer, style, look, size, label, quality)
+        who = drawn["signer"]
+        renderer: Renderer
+        if isinstance(who, str):
+            renderer = self._renderer(who, drawn["style"], drawn["look"], drawn["size"])
+        else:
+            renderer = self._filmed(who)
         if quality == "high":
-            renderer = cast("DiffusionRenderer", renderer).careful()
+            renderer = cast("DiffusionRenderer | FilmedRenderer", renderer).careful()
         pieces = (motion,) if isinstance(motion, Motion) else motion
         if isinstance(renderer, FilmRenderer):
             frames = _calm(renderer.film(pieces))
@@ -280,10 +291,10 @@ class StableSigner:
         text: str,
         *,
         language: str = DEFAULT_LANGUAGE,
-        signer: str | None = None,
+        signer: Signer | None = None,
         style: str | None = None,
-        look: str = DEFAULT_LOOK,
-        size: int = DEFAULT_SIZE,
+        look: str | None = None,
+        size: int | None = None,
         fps: float = FPS,
         speed: float = 1.0,
         seed: int = 0,
@@ -291,8 +302,11 @@ class StableSigner:
         label: bool = True,
         quality: str = DEFAULT_QUALITY,
     ) -> Clip:
-        """Sign `text`: a Clip with its plan and motion; its frames are rendered when asked for or saved."""
-        look_of = self._look_of(signer, style, look, size, label, quality)
+        """Sign `text`: a Clip with its plan and motion; its frames are rendered when asked for or saved.
+
+        signer: an id, a mixture, or the folder of a filmed signer; for what goes with it see `checked_look`.
+        """
+        look_of = checked_look(signer, style, look, size, label, quality)
         movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
         return self._clip(movement.plan, joined(_calm(movement.pieces())), look_of, seed)
 
@@ -301,10 +315,10 @@ class StableSigner:
         text: str,
         *,
         language: str = DEFAULT_LANGUAGE,
-        signer: str | None = None,
+        signer: Signer | None = None,
         style: str | None = None,
-        look: str = DEFAULT_LOOK,
-        size: int = DEFAULT_SIZE,
+        look: str | None = None,
+        size: int | None = None,
         fps: float = FPS,
         speed: float = 1.0,
         seed: int = 0,
@@ -317,22 +331,31 @@ class StableSigner:
         The movement is that of `sign`, cut between sentences: played one after the other, nothing jumps.
         Only the sentence at hand is held.
         """
-        look_of = self._look_of(signer, style, look, size, label, quality)
+        look_of = checked_look(signer, style, look, size, label, quality)
         movement = self.movement(self.plan(text, language, speed), seed, left_handed, fps)
         return self._sentences(movement, look_of, seed)
 
     def save_pose(
-        self, motion: Motion, path: str | Path, *, signer: str | None = None, size: int = DEFAULT_SIZE
+        self,
+        motion: Motion,
+        path: str | Path,
+        *,
+        signer: Signer | None = None,
+        size: int | None = None,
     ) -> None:
         """Write a motion as `.pose`: MediaPipe Holistic points in the pixels of this signer's video."""
         with Outputs() as outputs:
             self.write_pose(outputs.claim(path, (".pose",)), motion, signer=signer, size=size)
 
-    def write_pose(self, path: Path, motion: Motion, *, signer: str | None, size: int) -> None:
+    def write_pose(self, path: Path, motion: Motion, *, signer: Signer | None, size: int | None) -> None:
         """As `save_pose`, in place: for a caller that has claimed `path`."""
         from stable_signer.media.posefile import write_pose
 
-        write_pose(path, motion, self._stages.body(), check_signer(signer), _check_size(size))
+        who = checked_signer(signer)
+        side = checked_size(who, size)
+        # a filmed signer's pictures are cropped to where the first signer's body lies in its own
+        seen_as = who if isinstance(who, str) else check_signer(None)
+        write_pose(path, motion, self._stages.body(), seen_as, side)
 
     def load_pose(self, path: str | Path) -> Motion:
         """The motion in a `.pose` file: the one written, or one fitted to another program's points."""
@@ -341,21 +364,6 @@ class StableSigner:
         return read_pose(path, self._stages.body())
 
     # --- inside ---
-
-    def _look_of(
-        self, signer: str | None, style: str | None, look: str, size: int, label: bool, quality: str
-    ) -> dict[str, Any]:
-        """The arguments of `render`, checked before any work is done."""
-        signer = check_signer(signer)
-        check_look(look, size, quality)
-        return {
-            "signer": signer,
-            "style": check_style(style, signer),
-            "look": look,
-            "size": _check_size(size),
-            "label": label,
-            "quality": quality,
-        }
 
     def _clip(self, plan: Plan, motion: Motion, look_of: dict[str, Any], seed: int) -> Clip:
         return Clip(plan, motion, lambda m: self.render(m, **look_of), provenance_of(plan, look_of, seed))
@@ -368,15 +376,22 @@ class StableSigner:
 
 
 def provenance_of(plan: Plan | None, look_of: dict[str, Any], seed: int | None) -> Provenance:
-    """What the file says about its making; `plan` is None for a motion that came without one."""
+    """What the file says about its making; `plan` is None for a motion that came without one.
+
+    look_of: what `checked_look` gave.
+    """
+    who = look_of["signer"]
+    filmed = None if isinstance(who, str) else cast("FilmedSigner", who)
     return Provenance(
         language=plan.language if plan else "",
-        signer=look_of["signer"],
-        style=look_of["style"],
+        signer=filmed.card.name if filmed else who,
+        style=look_of["style"] or "",
         look=look_of["look"] + (" in high quality" if look_of.get("quality") == "high" else ""),
         planner=plan.planner if plan else "",
         seed=seed,
         text_sha256=text_hash(plan.text) if plan and plan.text else "",
+        filmed=filmed.card if filmed else None,
+        weights=filmed.weights if filmed else (),
     )
 
 
@@ -507,11 +522,101 @@ def check_language(language: str) -> str:
     return _one_of("language", code, LANGUAGES)
 
 
+def checked_look(
+    signer: Signer | None = None,
+    style: str | None = None,
+    look: str | None = None,
+    size: int | None = None,
+    label: bool = True,
+    quality: str = DEFAULT_QUALITY,
+) -> dict[str, Any]:
+    """The arguments of `StableSigner.render`, checked before any work is done; checked once more they stay.
+
+    None stands for the first signer and style, DEFAULT_LOOK and DEFAULT_SIZE. A filmed signer has one wall
+    and light (style stays None), one look, `diffusion`, and one size: others are refused, None is these.
+    """
+    who = checked_signer(signer)
+    if isinstance(who, str):
+        style, look = check_style(style, who), DEFAULT_LOOK if look is None else look
+    else:
+        look = "diffusion" if look is None else _one_of("look", look, LOOKS)
+        if look != "diffusion":
+            raise StableSignerError(
+                f"a filmed signer is drawn by the look diffusion only, not {look}: leave out the look"
+            )
+        if style is not None:
+            raise StableSignerError(
+                "a filmed signer stands in the wall and light of the footage: leave out the style"
+            )
+    side = checked_size(who, size)
+    check_look(look, side, quality)
+    return {"signer": who, "style": style, "look": look, "size": side, "label": label, "quality": quality}
+
+
+def checked_signer(signer: Signer | None) -> str | FilmedSigner:
+    """As `check_signer`, and a filmed signer where the text (or path) names the folder of one.
+
+    Names come first: a folder that is called as a signer is written `./maya`. Raises StableSignerError for a
+    folder that no filmed signer can be drawn from, and for a filmed signer with a share.
+    """
+    if signer is None or isinstance(signer, str):
+        folder = None if signer is None else _folder_of(signer)
+        if folder is None:
+            return check_signer(signer)
+    elif isinstance(signer, os.PathLike):
+        folder = os.fspath(signer)
+    else:
+        return signer
+    if find_spec("diffusers") is None:
+        raise StableSignerError(NO_DIFFUSERS)
+    from stable_signer.pose2vid.filmed import filmed_signer
+
+    return filmed_signer(folder)
+
+
+def _folder_of(signer: str) -> str | None:
+    """The folder that a text names, whether or not it is there; None where it names signers, or nobody."""
+    from stable_signer.pose2vid.signers import SIGNERS
+
+    names = _names_in(signer)
+    if all(name in SIGNERS for name in names):
+        return None
+    if os.path.isdir(os.path.expanduser(signer)):
+        return signer
+    if "," in signer or ":" in signer:
+        for name in names:
+            if _is_path(name) or os.path.isdir(name):
+                raise StableSignerError(
+                    f"a filmed signer cannot be mixed: name the folder {name} alone, without a share"
+                )
+    return signer if _is_path(names[0]) else None
+
+
+def _names_in(signer: str) -> list[str]:
+    """The names in a text that may be a mixture (see `shares.read_shares`), known or not."""
+    return [part.partition(":")[0].strip() for part in signer.split(",")]
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text is written as a path, not as a name; looks at the text only."""
+    return any(mark in text for mark in "/\\~") or text.startswith(".")
+
+
 def check_signer(signer: str | None) -> str:
-    """The id of a known signer or of a mixture of them ("maya:0.6,ben:0.4"); None means the first."""
+    """The id of a known signer or of a mixture of them ("maya:0.6,ben:0.4"); None means the first.
+
+    Looks at no file: what comes from a request is checked by this, never by `checked_signer`.
+    """
     from stable_signer.pose2vid.signers import SIGNERS, signer_card
 
-    return next(iter(SIGNERS)) if signer is None else signer_card(signer).id
+    if signer is None:
+        return next(iter(SIGNERS))
+    if any(map(_is_path, _names_in(signer))):
+        raise StableSignerError(
+            f"the signer {signer!r} is a folder's name, and filmed signers are drawn by `sign` and `render` "
+            f"only: use one of {', '.join(SIGNERS)}"
+        )
+    return signer_card(signer).id
 
 
 def check_style(style: str | None, signer: str) -> str:
@@ -530,13 +635,26 @@ def check_look(look: str, size: int, quality: str = DEFAULT_QUALITY) -> str:
         )
     if look == "diffusion":
         if find_spec("diffusers") is None:
-            raise StableSignerError(
-                "the diffusion look needs the package diffusers: pip install 'stable-signer[diffusion]'"
-            )
+            raise StableSignerError(NO_DIFFUSERS)
         from stable_signer.pose2vid.framing import check_network_size
 
         check_network_size(size)
     return look
+
+
+def checked_size(signer: str | FilmedSigner, size: int | None) -> int:
+    """A size that a video of this signer can have; None means the usual one."""
+    from stable_signer.media.video import check_size
+
+    if isinstance(signer, str):
+        return check_size(DEFAULT_SIZE if size is None else size)
+    from stable_signer.pose2vid.footage import SIZE
+
+    if size not in (None, SIZE):
+        raise StableSignerError(
+            f"a filmed signer is drawn at {SIZE} pixels, as learned, not at {size}: leave out the size"
+        )
+    return SIZE
 
 
 def check_speed(speed: float) -> float:
@@ -553,10 +671,10 @@ def check_seed(seed: int) -> int:
     return seed
 
 
-def _check_size(size: int) -> int:
-    from stable_signer.media.video import check_size
+def _filmed_renderer(signer: FilmedSigner) -> FilmedRenderer:
+    from stable_signer.pose2vid.filmed import FilmedRenderer
 
-    return check_size(size)
+    return FilmedRenderer(signer)
 
 
 def _one_of(what: str, value: str, known: Iterable[str]) -> str:

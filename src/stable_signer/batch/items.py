@@ -15,7 +15,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.media.files import read_bytes
 from stable_signer.media.provenance import tool_version
 from stable_signer.media.sidecar import weights_hash
-from stable_signer.media.video import check_fps, check_size
+from stable_signer.media.video import check_fps
 
 ENDINGS = ("mp4", "webm", "gif")
 SIDES = ("plan", "captions", "pose", "provenance")
@@ -51,14 +51,8 @@ class Item:
     @property
     def look_of(self) -> dict[str, Any]:
         """The arguments of `StableSigner.render`."""
-        signer = pipeline.check_signer(self.signer)
-        return {
-            "signer": signer,
-            "style": pipeline.check_style(self.style, signer),
-            "look": self.look,
-            "size": self.size,
-            "label": self.label,
-        }
+        signer = pipeline.check_signer(self.signer)  # by name only: a worker may have other folders
+        return pipeline.checked_look(signer, self.style, self.look, self.size, self.label)
 
 
 OWN = tuple(f.name for f in fields(Item) if f.name not in ("id", "format", "also"))
@@ -128,9 +122,7 @@ def _typed(name: str, value: Any) -> Any:
 
 def checked(item: Item) -> Item:
     """The item when its settings exist and work; whether its text can be signed shows when it is made."""
-    item.look_of  # noqa: B018 - refuses an unknown signer or style
-    pipeline.check_look(item.look, item.size)
-    check_size(item.size)
+    item.look_of  # noqa: B018 - refuses an unknown signer, style, look or size
     check_fps(item.fps)
     pipeline.check_speed(item.speed)
     pipeline.check_seed(item.seed)

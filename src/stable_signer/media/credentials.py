@@ -12,21 +12,26 @@ from typing import Any
 
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import check_ending, read_bytes
-from stable_signer.media.provenance import DISCLAIMER, LABEL, tool_version
+from stable_signer.media.provenance import LABEL, told_by, tool_version
+from stable_signer.media.video import read_tags
 
 ENDINGS = (".mp4", ".gif")
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
-# IPTC digital source type for media made by a trained model or by rule: nothing was filmed.
+# IPTC digital source types: media made by a trained model or by rule, for which nothing was filmed; and media
+# made by a model that learned from captured content, here from footage of the signer.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
+FILMED_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+SOURCE_TYPES = (SOURCE_TYPE, FILMED_SOURCE_TYPE)
 
 
 def attest(
     video: str | Path, target: str | Path, certificate: str | Path, key: str | Path, algorithm: str
 ) -> None:
-    """Write `video` with a signed manifest to `target`.
+    """Write `video` with a signed manifest to `target`; the manifest says what the video's tags say.
 
     certificate: PEM, the signing certificate first, then its issuers. key: PEM (PKCS #8), its private key.
-    Raises StableSignerError when a file cannot be read, or the certificate cannot sign.
+    Raises StableSignerError when a file cannot be read, or the certificate cannot sign,
+    and when the video does not say how it was made.
     """
     c2pa = _library()
     ending = check_ending(video, ENDINGS)
@@ -34,6 +39,12 @@ def attest(
         raise StableSignerError(f"there is no algorithm {algorithm!r}: use one of {', '.join(ALGORITHMS)}")
     chain, private = read_bytes(certificate, "the certificate"), read_bytes(key, "the key")
     read_bytes(video, "the video")
+    made_by = told_by(read_tags(video))
+    if made_by is None:
+        raise StableSignerError(
+            f"{video} does not say how it was made, so nothing can be signed about it: give it as it was "
+            "written, with its tags"
+        )
     manifest = {
         "claim_generator_info": [{"name": "Stable Signer", "version": tool_version()}],
         "format": "video/mp4" if ending == ".mp4" else "image/gif",
@@ -45,8 +56,8 @@ def attest(
                     "actions": [
                         {
                             "action": "c2pa.created",
-                            "digitalSourceType": SOURCE_TYPE,
-                            "description": DISCLAIMER,
+                            "digitalSourceType": FILMED_SOURCE_TYPE if made_by.filmed else SOURCE_TYPE,
+                            "description": made_by.disclaimer,
                         }
                     ]
                 },
@@ -65,7 +76,8 @@ def attest(
 
 
 def credentials(video: str | Path) -> dict[str, Any]:
-    """What the manifest in a video says: its `state`, `issuer`, whether `synthetic`, `problems`.
+    """What the manifest in a video says: its `state`, `issuer`, whether `synthetic`, its `description` (with
+    the person who was filmed, if one was), `problems`.
 
     Raises StableSignerError when the file has no manifest, or cannot be read.
     """
@@ -87,7 +99,8 @@ def credentials(video: str | Path) -> dict[str, Any]:
     return {
         "state": told.get("validation_state", "Invalid"),
         "issuer": manifest.get("signature_info", {}).get("issuer", ""),
-        "synthetic": any(action.get("digitalSourceType") == SOURCE_TYPE for action in actions),
+        "synthetic": any(action.get("digitalSourceType") in SOURCE_TYPES for action in actions),
+        "description": next((a["description"] for a in actions if "description" in a), ""),
         "problems": [s["code"] for s in told.get("validation_status", [])],
     }
 

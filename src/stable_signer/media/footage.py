@@ -1,4 +1,8 @@
-"""Footage of one signer, to learn a picture from: may it be used, and what is seen in it."""
+"""Footage of one signer, to learn a picture from: may it be used, and what is seen in it.
+
+A clip is decoded three times: here to check it, by MediaPipe to find the signer, and when the pairs are cut
+(`pose2vid.footage.make_pairs`), which needs what was found.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,20 @@ from stable_signer.media.files import read_bytes
 from stable_signer.media.landmarks import (
     check_mediapipe,
     checked,
-    faces_seen,
+    landmarks_and_faces,
     mediapipe_python,
-    seen_landmarks,
     stored_landmarks,
 )
 from stable_signer.pose2vid.footage import FEWEST, clip_frames
 
 LARGEST = 4096  # pixels of a frame's longer side
+MOST = 24  # frames, spread over the clip, in which faces are counted
 CROWD = 0.2  # of the frames looked at may show more than one face: posters, false finds
 
 
-def check_footage(clip: str | Path) -> None:
-    """Raises StableSignerError, before anything is looked for, for a clip that cannot be learned from."""
+def check_footage(clip: str | Path) -> int:
+    """The number of its frames. Raises StableSignerError, before anything is looked for, for a clip that
+    cannot be learned from."""
     read_bytes(clip, "the clip")
     count, longest = 0, 0
     try:
@@ -38,6 +43,7 @@ def check_footage(clip: str | Path) -> None:
         raise StableSignerError(f"{clip} is {longest} pixels wide or high: scale it to {LARGEST} at most")
     if count < FEWEST:
         raise StableSignerError(f"{clip} has {count} frames: at least {FEWEST} are needed to learn from")
+    return count
 
 
 def footage_landmarks(clip: str | Path, python: Path | None, stored: Path | None) -> Landmarks:
@@ -47,12 +53,12 @@ def footage_landmarks(clip: str | Path, python: Path | None, stored: Path | None
     Raises StableSignerError for a clip that is too short or large, of nobody or of several people, and
     without the environment.
     """
-    check_footage(clip)
+    count = check_footage(clip)
     if stored is not None:
         return checked(stored_landmarks(stored, clip), clip)
     python = python or mediapipe_python()
     check_mediapipe(python)
-    faces = faces_seen(clip, python)
+    marks, faces = landmarks_and_faces(clip, python, -(-count // MOST))
     if sum(n > 1 for n in faces) > CROWD * len(faces):
         raise StableSignerError(f"{clip} shows more than one person: cut the picture to the signer")
-    return checked(seen_landmarks(clip, python), clip)
+    return checked(marks, clip)

@@ -6,7 +6,6 @@ missing, the error says how to make it.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -29,7 +28,6 @@ LONGEST_CLIP = 60.0  # seconds: a take is one sign
 PATIENCE = 900.0  # seconds for looking at a clip: half a second a frame on a slow machine
 WIDTHS = {"pose": (33, 3), "left_hand": (21, 3), "right_hand": (21, 3), "face": (468, 2), "world": (33, 3)}
 SCRIPT = Path(__file__).with_name("holistic.py")
-PEOPLE = Path(__file__).with_name("people.py")
 
 
 def mediapipe_python() -> Path:
@@ -97,18 +95,29 @@ def seen_landmarks(clip: str | Path, python: Path) -> Landmarks:
     _check_clip(clip)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "landmarks.npz"
-        _look(python, SCRIPT, clip, out)
+        _look(python, clip, out)
         return _read(out, clip)
 
 
-def _look(python: Path, script: Path, clip: str | Path, out: Path) -> None:
-    """Run one of our scripts in MediaPipe's environment: `out` is what it writes about `clip`."""
+def landmarks_and_faces(clip: str | Path, python: Path, every: int) -> tuple[Landmarks, list[int]]:
+    """As `seen_landmarks`, of a clip of any length, and how many faces are seen in each `every`th frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "landmarks.npz"
+        _look(python, clip, out, every)
+        marks = _read(out, clip)
+        with np.load(out, allow_pickle=False) as file:
+            return marks, file["faces"].tolist()
+
+
+def _look(python: Path, clip: str | Path, out: Path, every: int = 0) -> None:
+    """Run our script in MediaPipe's environment: `out` is what it writes about `clip`."""
     # -I: our own packages must not be seen there
-    call = [str(python), "-I", str(script), str(Path(clip).resolve()), str(out)]
+    call = [str(python), "-I", str(SCRIPT), str(Path(clip).resolve()), str(out)]
+    call += [str(every)] if every else []
     try:
         done = subprocess.run(call, capture_output=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired as error:
-        raise StableSignerError(f"MediaPipe took too long over {clip}: cut it to one sign") from error
+        raise StableSignerError(f"MediaPipe took too long over {clip}: cut it shorter") from error
     except OSError as error:
         raise StableSignerError(f"{python} cannot be run ({error.strerror}): make it anew") from error
     if done.returncode != 0 or not out.exists():
@@ -123,14 +132,6 @@ def stored_landmarks(path: str | Path, clip: str | Path) -> Landmarks:
     if not Path(path).is_file():
         raise StableSignerError(f"there are no landmarks {path}: give what media/holistic.py wrote")
     return _read(Path(path), clip)
-
-
-def faces_seen(clip: str | Path, python: Path) -> list[int]:
-    """How many faces are seen in each of some frames of a clip, in the environment of `python`."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "faces.json"
-        _look(python, PEOPLE, clip, out)
-        return [int(n) for n in json.loads(out.read_text(encoding="utf-8"))]
 
 
 def _check_clip(clip: str | Path) -> None:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
+from stable_signer.pose2vid.consent import ConsentCard
+
 LABEL = "synthetic signing"
-DISCLAIMER = (
-    "Synthetic signing made by a computer; no person was filmed. "
-    "It does not replace a sign language interpreter."
-)
+NO_INTERPRETER = "It does not replace a sign language interpreter."
+DISCLAIMER = f"Synthetic signing made by a computer; no person was filmed. {NO_INTERPRETER}"
 
 
 def tool_version() -> str:
@@ -39,6 +41,8 @@ class Provenance:
 
     language: ISO 639-3. text_sha256: see `text_hash`; empty when the video was not made from a text.
     planner: who made the plan ("rules", "author", a model's name); empty for a motion from elsewhere.
+    filmed: the card of the real person whose picture was learned from footage; None: nobody was filmed.
+    weights: name and SHA-256 of the files used instead of those that ship; told in the sidecar only.
     """
 
     language: str = ""
@@ -48,19 +52,63 @@ class Provenance:
     planner: str = ""
     seed: int | None = None
     text_sha256: str = ""
+    filmed: ConsentCard | None = None
+    weights: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def disclaimer(self) -> str:
+        """What a video says to people: that it is synthetic, and who was filmed, if anybody was."""
+        if self.filmed is None:
+            return DISCLAIMER
+        card = self.filmed
+        said = (
+            f"Synthetic signing made by a computer in the likeness of {card.name}, who was filmed; "
+            f"consent: {card.consent} (given by {card.consent_by} on {card.consent_on}); "
+            f"licence: {card.licence}. {NO_INTERPRETER}"
+        )
+        return " ".join(said.split())
+
+    def told(self) -> dict[str, Any]:
+        """What is known, as JSON."""
+        return {k: v for k, v in asdict(self).items() if k != "weights" and v not in ("", None)}
 
     def tags(self) -> dict[str, str]:
         """Container tags: title, artist, description for people; comment, a JSON object, for programs."""
         tool = f"Stable Signer {tool_version()}"
-        fields = {k: v for k, v in asdict(self).items() if v not in ("", None)}
-        comment = {"synthetic": True, "what": LABEL, "tool": tool, **fields}
+        comment = {"synthetic": True, "what": LABEL, "tool": tool, **self.told()}
         title = "Synthetic signing" + (f" ({self.language})" if self.language else "")
         return {
             "title": title,
             "artist": tool,
-            "description": DISCLAIMER,
+            "description": self.disclaimer,
             "comment": json.dumps(comment, ensure_ascii=True, sort_keys=True),
         }
+
+
+def told_by(tags: Mapping[str, str]) -> Provenance | None:
+    """What the tags of a video say of its making; None for tags that are not `Provenance.tags`.
+
+    Names may be in capitals (webm), and a gif has all tags in one comment: ours is the object at its end.
+    """
+    comment = next((value for name, value in tags.items() if name.lower() == "comment"), "")
+    start = comment.find("{")
+    while start >= 0:
+        try:
+            data = json.loads(comment[start:])
+            break
+        except (ValueError, RecursionError):  # a brace of the description
+            start = comment.find("{", start + 1)
+    else:
+        return None
+    if not isinstance(data, dict) or data.get("what") != LABEL:
+        return None
+    names = {f.name for f in fields(Provenance)}
+    known = {k: v for k, v in data.items() if k in names}
+    try:
+        card = known.pop("filmed", None)
+        return Provenance(**known, filmed=None if card is None else ConsentCard(**card))
+    except TypeError:  # a card with other keys
+        return None
 
 
 def stamp(frame: np.ndarray, text: str = LABEL) -> np.ndarray:

@@ -12,11 +12,12 @@ from typing import Any
 
 from stable_signer.errors import StableSignerError
 from stable_signer.media.files import read_bytes
-from stable_signer.media.provenance import DISCLAIMER, LABEL, Provenance, tool_version
+from stable_signer.media.provenance import LABEL, Provenance, tool_version
 from stable_signer.pose2vid.signers import signer_card
 
 VERSION = 1
 SUFFIX = ".provenance.json"
+FILMED = "filmed: a real person, drawn by networks that learned from footage of them with their consent"
 
 
 def sidecar_path(video: str | Path) -> Path:
@@ -29,16 +30,20 @@ def sidecar(provenance: Provenance, video: str | Path) -> dict[str, Any]:
 
     No time of making is in it: the same input gives the same sidecar.
     """
-    card = signer_card(provenance.signer) if provenance.signer else None
+    card: dict[str, Any] | None = None
+    if provenance.filmed is not None:
+        card = {**asdict(provenance.filmed), "origin": FILMED}
+    elif provenance.signer:
+        card = asdict(signer_card(provenance.signer))
     return {
         "version": VERSION,
         "synthetic": True,
         "what": LABEL,
-        "disclaimer": DISCLAIMER,
+        "disclaimer": provenance.disclaimer,
         "tool": f"Stable Signer {tool_version()}",
-        "made": {k: v for k, v in asdict(provenance).items() if v not in ("", None)},
-        "signer_card": asdict(card) if card else None,
-        "weights": weights_hashes(),
+        "made": provenance.told(),
+        "signer_card": card,
+        "weights": weights_hashes() | dict(provenance.weights),
         "video": {"sha256": _sha256(Path(video)), "bytes": Path(video).stat().st_size},
     }
 

@@ -52,6 +52,15 @@ def check_fps(fps: float) -> float:
     return float(fps)
 
 
+def read_tags(video: str | Path) -> dict[str, str]:
+    """The tags in a video's container. Raises StableSignerError for a file that is no video."""
+    try:
+        with av.open(str(video)) as container:
+            return dict(container.metadata)
+    except (av.FFmpegError, IndexError) as error:
+        raise StableSignerError(f"{video} cannot be read as a video: give the mp4 or gif") from error
+
+
 class VideoWriter:
     """Writes frames to a file, whose ending picks the container, or to a binary stream as fragmented mp4.
 

@@ -1,6 +1,6 @@
 """The card of a filmed signer: who is seen, what they consented to, and under which licence.
 
-Nothing is learned from footage without it. It is copied beside the weights, which are nothing without it.
+Nothing is learned from footage without it. It is copied beside the weights: without it they draw nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class ConsentCard:
         for key, meaning in ASKED.items():
             if not isinstance(data.get(key), str) or not data[key].strip():
                 raise StableSignerError(
-                    f"the signer's card {path} has no {key} ({meaning}): nothing is learned without it"
+                    f"the signer's card {path} has no {key} ({meaning}): "
+                    "nothing is learned or drawn without it"
                 )
         unknown = sorted(set(data) - set(ASKED))
         if unknown:

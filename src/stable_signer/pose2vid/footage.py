@@ -284,6 +284,12 @@ def signer_card_of(looks: dict[str, str]) -> SignerCard:
     )
 
 
+def painted_body(looks: dict[str, str]) -> tuple[MeshRenderer, ControlFigure]:
+    """What makes the control maps of a filmed signer: the same for learning as for drawing."""
+    renderer = MeshRenderer(Body.load(), signer_card_of(looks), next(iter(STYLES.values())), SIZE)
+    return renderer, ControlFigure.of(renderer)
+
+
 def learned_frames(count: int) -> int:
     """How many of a clip's frames are learned from: the first ones; the others are only measured on."""
     return count - round(count * HELD_OUT)
@@ -350,9 +356,7 @@ def make_pairs(clip: str | Path, marks: Landmarks, folder: Path) -> Pairs:
             f"{clip} has {count} frames and its landmarks {len(marks)}: give the landmarks of this clip"
         )
     looks = seen_looks(pictures[: learned_frames(len(marks))], marks, found.crop)
-    body, card = Body.load(), signer_card_of(looks)
-    renderer = MeshRenderer(body, card, next(iter(STYLES.values())), SIZE)
-    control = ControlFigure.of(renderer)
+    renderer, control = painted_body(looks)
     maps = np.lib.format.open_memmap(part / "maps.npy", "w+", np.uint8, (len(marks), CHANNELS, SIZE, SIZE))
     hands = np.empty((len(marks), 2, 21, 2), np.float32)
     for k, (vertices, spots) in enumerate(posed_frames(renderer, control, found.motion)):

@@ -2,14 +2,8 @@
 
     stable-signer train pose2vid --footage clip.mp4 --signer-card card.json --output runs/ana
 
-Whole pictures are learned, with the wall behind the signer and what of them our body does not cover.
-So there is a plate, a picture that is learned as such and starts as the clip's median: what is drawn is
-
-    picture = decoded + (1 - coverage) * plate
-
-and the autoencoder sees pictures with the plate taken out in the same way, which leaves it grey behind the
-figure, as it was in the studio. Appearance is a vector of its own, learned as well, from where our words for
-it would put it.
+What is learned is a `filmed.Filmed`: whole pictures, the plate, which starts as the clip's median, and an
+appearance vector, from where our words for it would put it.
 
 Two stages, each from the running mean of the one before: the autoencoder with the plate; then denoiser,
 decoder, plate and vector through the decoder, half of the time from pure noise. Pieces of pictures are cut at
@@ -31,17 +25,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stable_signer.body.fit import Landmarks
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import FACTOR, GREY, coverage, map_cells, off_unit, unit_cells
+from stable_signer.pose2vid.autoencoder import coverage, map_cells, off_unit, unit_cells
 from stable_signer.pose2vid.consent import ConsentCard
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
+from stable_signer.pose2vid.filmed import Filmed
 from stable_signer.pose2vid.footage import FEWEST, SIZE, Pairs, learned_frames, make_pairs
 from stable_signer.pose2vid.likeness import part_ssim, psnr, ssim, weighed_loss
 from stable_signer.pose2vid.sampler import Pose2Vid, make_scheduler
@@ -102,63 +95,6 @@ class FootageRecipe:
                 f"{path}: square must be 64 to {SIZE}, a multiple of 32, and batch 1 or more"
             )
         return recipe
-
-
-class Filmed(nn.Module):
-    """The networks of a filmed signer: Pose2Vid, plate (3, SIZE, SIZE) in [0, 1], vector (VECTOR,)."""
-
-    def __init__(self, model: Pose2Vid, plate: Tensor, vector: Tensor) -> None:
-        super().__init__()
-        self.model, self.plate, self.vector = model, nn.Parameter(plate), nn.Parameter(vector)
-
-    def encode(self, picture: Tensor, maps: Tensor, plate: Tensor) -> Tensor:
-        """picture (B, 3, H, W), maps (B, C, H, W) uint8, plate (B or 1, 3, H, W) -> latent."""
-        return self.model.autoencoder.encode(picture - (1 - coverage(maps)) * (plate - GREY))
-
-    def decode(self, latent: Tensor, maps: Tensor, plate: Tensor) -> Tensor:
-        """The inverse; not clamped."""
-        drawn = self.model.autoencoder.decode(latent, maps).float()
-        return drawn + (1 - coverage(maps)) * plate
-
-    @torch.inference_mode()
-    def film(self, maps: Tensor, seed: int = 0) -> Tensor:
-        """Consecutive maps (T, C, SIZE, SIZE) uint8 -> pictures (T, 3, SIZE, SIZE) in [0, 1]: one step a
-        frame, each latent told the one before."""
-        channels = self.model.autoencoder.config.latent_channels
-        cells = maps.shape[-1] // FACTOR
-        noise = torch.randn(1, channels, cells, cells, generator=torch.Generator().manual_seed(seed)).to(
-            maps.device
-        )
-        latent, pictures = None, []
-        for one in maps.split(1):
-            latent = self.model.latents(unit_cells(map_cells(one)), self.vector[None], latent, noise)
-            pictures.append(self.decode(latent, one, self.plate[None]).clamp(0, 1))
-        return torch.cat(pictures)
-
-    def save(self, folder: Path, card: ConsentCard, looks: dict[str, str]) -> None:
-        """Pose2Vid's files, `pose2vid-footage.safetensors` with plate, vector and looks, and the card."""
-        self.model.save_pretrained(folder)
-        # one entry: several are written in an order that changes from run to run
-        told = {"footage": json.dumps({"card": card.json(), "looks": looks})}
-        part = folder / "pose2vid-footage.part"
-        tensors = {"plate": self.plate, "vector": self.vector}
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, told)
-        part.replace(folder / "pose2vid-footage.safetensors")
-        (folder / "signer-card.json").write_text(card.json(), encoding="utf-8")
-
-    @staticmethod
-    def load(folder: str | Path) -> tuple[Filmed, dict[str, str]]:
-        """What `save` wrote, and the looks. Raises StableSignerError for a folder without it."""
-        path = Path(folder) / "pose2vid-footage.safetensors"
-        try:
-            with safe_open(path, "pt") as file:
-                looks = json.loads(file.metadata()["footage"])["looks"]
-                plate, vector = file.get_tensor("plate"), file.get_tensor("vector")
-        except (OSError, SafetensorError, KeyError, TypeError) as error:
-            raise StableSignerError(
-                f"{path} cannot be read ({error}): give the weights folder of `train pose2vid --footage`"
-            ) from error
-        return Filmed(Pose2Vid.from_pretrained(folder), plate, vector).eval(), looks
 
 
 class _Clip:

@@ -36,6 +36,14 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
+def other_layout(path: Path) -> str:
+    """What to say of weights whose tensors are not those of this version's networks."""
+    return (
+        f"{path} holds networks of another layout than this version's: an earlier version of Stable Signer "
+        "trained them, and they must be trained again with `stable-signer train pose2vid`"
+    )
+
+
 Predict = Callable[[Tensor, Tensor], Tensor]  # (noisy, step) -> clean
 
 
@@ -80,7 +88,8 @@ class Pose2Vid(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Pose2Vid:
-        """Read what `save_pretrained` wrote. Raises StableSignerError for missing files or other sizes."""
+        """Read what `save_pretrained` wrote. Raises StableSignerError for missing files, and for
+        networks that are laid out otherwise than this version's."""
         model: Pose2Vid | None = None
         for part in PARTS:
             path = Path(folder) / f"pose2vid-{part}.safetensors"
@@ -88,7 +97,7 @@ class Pose2Vid(nn.Module):
                 with safe_open(path, "pt") as file:
                     config = json.loads((file.metadata() or {}).get("config", "{}"))
                     tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
-            except (OSError, SafetensorError) as error:
+            except (OSError, SafetensorError, ValueError) as error:
                 raise StableSignerError(
                     f"{path} cannot be read ({error}): give the folder that `train pose2vid` wrote"
                 ) from error
@@ -96,10 +105,8 @@ class Pose2Vid(nn.Module):
                 if model is None:
                     model = cls.fresh(config["size"], config["latent_channels"])
                 getattr(model, part).load_state_dict(tensors)
-            except (KeyError, RuntimeError) as error:
-                raise StableSignerError(
-                    f"{path} holds weights of another size than its metadata says: train or fetch it anew"
-                ) from error
+            except (KeyError, TypeError, RuntimeError) as error:
+                raise StableSignerError(other_layout(path)) from error
         assert model is not None
         return model.eval()
 

@@ -293,15 +293,17 @@ def order_of(request: schemas.SigningRequest, settings: Settings) -> Order:
     delivery = DELIVERIES[0]
     if request.stream:
         delivery = "events" if request.stream_format == "events" else "stream"
+    # by name only: no request makes us look at a file
     signer = pipeline.check_signer(request.signer)
+    look_of = pipeline.checked_look(signer, request.style, request.look, request.size, request.label)
     return Order(
         text=request.input,
         plan=None if request.plan is None else json.dumps(read_plan(request.plan).to_dict(), sort_keys=True),
         language=pipeline.check_language(request.language),
         signer=signer,
-        style=pipeline.check_style(request.style, signer),
-        look=pipeline.check_look(request.look, request.size),
-        size=request.size,
+        style=look_of["style"],
+        look=look_of["look"],
+        size=look_of["size"],
         fps=request.fps,
         speed=request.speed,
         seed=request.seed,
