@@ -61,6 +61,7 @@ from stable_signer.slul.runs import (
 STAGES = PARTS  # one after the other
 HAND_WEIGHT, FACE_WEIGHT = 5.0, 3.0  # beside 1 for every pixel of the figure
 SQUARE = 128  # side of the upsampler's training squares
+TOGETHER = 16  # runs that are drawn at once for it
 
 
 @dataclass(frozen=True)
@@ -174,25 +175,23 @@ class Frames:
     def draw_halves(self, autoencoder: Autoencoder, denoiser: Denoiser) -> None:
         """Draw the frames that are held at full size at half of it, as a video is drawn: each run from its
         start, one step a latent, every second frame with the latent of the frame before."""
-        scheduled = Pose2Vid(autoencoder, denoiser, Upsampler())
-        count = min(self.full // RUN, len(self.loaded)) * RUN
-        self.drawn = torch.empty(count, 3, 256, 256, dtype=torch.uint8)
-        cells = 256 // FACTOR
-        still = torch.randn(
-            1, autoencoder.config.latent_channels, cells, cells, generator=torch.Generator().manual_seed(0)
-        ).to(self.device)  # (1, L, h, w): one noise for all frames, as in a video
-        latent: Tensor | None = None
-        for row in range(count):
-            index = self.row(row)
-            maps = self.maps[index][None]
-            told = unit_cells(map_cells(maps))
-            if row % RUN == 0:
-                latent = None
-            if row % 2 == 0:
-                latent = scheduled.latents(told, self.vector[index][None], latent, still)
-            figure = autoencoder.decoder(latent, told, unlit(maps))
-            figure = over_grey(figure.float().clamp(0, 1), coverage(maps))
-            self.drawn[row] = (figure[0] * 255).round().to(torch.uint8)
+        model = Pose2Vid(autoencoder, denoiser, Upsampler())
+        runs = self.loaded[: self.full // RUN]
+        self.drawn = torch.empty(len(runs) * RUN, 3, 256, 256, dtype=torch.uint8)
+        shape = (1, autoencoder.config.latent_channels, 256 // FACTOR, 256 // FACTOR)
+        still = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        for first in range(0, len(runs), TOGETHER):
+            part = torch.tensor(runs[first : first + TOGETHER])
+            noise, latent = still.expand(len(part), -1, -1, -1), None
+            for k in range(RUN):
+                rows = part * RUN + k  # the k-th frame of each run
+                told = unit_cells(map_cells(self.maps[rows]))
+                if k % 2 == 0:
+                    latent = model.latents(told, self.vector[rows], latent, noise)
+                figure = autoencoder.decoder(latent, told, unlit(self.maps[rows])).float().clamp(0, 1)
+                figure = over_grey(figure, coverage(self.maps[rows]))
+                places = torch.arange(first, first + len(part)) * RUN + k
+                self.drawn[places] = (figure * 255).round().to(torch.uint8).cpu()
 
     def row(self, number: int) -> int:
         """Where in the pool the `number`-th of the loaded frames is."""
@@ -377,7 +376,8 @@ def _stage(
         objective = DenoiserLoss(model, autoencoder, recipe)
     else:
         objective = UpsamplerLoss(model)
-        frames.draw_halves(models["autoencoder"].to(device).eval(), models["denoiser"].to(device).eval())
+        before = (models[name].to(device, **layout).eval() for name in ("autoencoder", "denoiser"))
+        frames.draw_halves(*before)
     mean = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, (0.9, 0.99), weight_decay=1e-4)
     first = int(state.get("step", 0))
