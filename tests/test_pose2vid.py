@@ -31,7 +31,7 @@ from stable_signer.pose2vid.control import (
     controlled,
 )
 from stable_signer.pose2vid.framing import hands_outside
-from stable_signer.pose2vid.likeness import flicker, hand_boxes, psnr, ssim
+from stable_signer.pose2vid.likeness import boxes, flicker, psnr, ssim
 from stable_signer.pose2vid.mesh import MeshRenderer
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.pose2vid.studio import (
@@ -209,7 +209,7 @@ def test_measures_of_likeness() -> None:
     assert (ssim(a, b) < 0.99).all() and (psnr(a, b) > 15).all() and (psnr(a, b) < 30).all()
     assert flicker(a, a) == pytest.approx(1) and flicker(a[:1].expand(2, -1, -1, -1), a) == 0
     points = torch.tensor([[[-5.0, -5.0], [3.0, 4.0]], [[39.0, 39.0], [50.0, 50.0]]])
-    assert all(0 <= t < d <= 40 and 0 <= left < r <= 40 for t, left, d, r in hand_boxes(points, 40))
+    assert all(0 <= t < d <= 40 and 0 <= left < r <= 40 for t, left, d, r in boxes(points, 40))
 
 
 # --- the networks (tiny and untrained) ---
@@ -430,6 +430,26 @@ def test_training_ends_goes_on_and_is_measured(tmp_path: Path) -> None:
     result = run.invoke(app, [*arguments, "--clips", "1", "--frames", "2"])
     assert result.exit_code == 0, result.output
     assert "autoencoder" in result.output and "mean picture" in result.output
+    # one stage alone, from those weights: the others stay as they are
+    told = recipe.read_text().replace("[2, 2, 2]", "[0, 0, 2]")
+    recipe.write_text(told + f'start = "{weights}"\n')
+    arguments = ["train", "pose2vid", "--config", str(recipe), "--output", str(tmp_path / "more")]
+    result = run.invoke(app, [*arguments, "--pool", str(tmp_path / "run" / "pool")])
+    assert result.exit_code == 0, result.output
+    after = {p.name: p.read_bytes() for p in (tmp_path / "more" / "weights").iterdir()}
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == ["pose2vid-upsampler.safetensors"]
+
+
+def test_the_upsampler_begins_with_the_unlit_figure_s_own_detail() -> None:
+    pytest.importorskip("diffusers")
+    from stable_signer.pose2vid.autoencoder import CELL, Upsampler, doubled, lost_by_halving
+
+    flat = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    half = torch.nn.functional.avg_pool2d(flat, 2)
+    assert torch.allclose(doubled(half) + lost_by_halving(flat), flat, atol=1e-6)
+    drawn = Upsampler()(half, torch.zeros(1, CELL, 8, 8), flat)  # in a light of one everywhere
+    assert torch.allclose(drawn, flat, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -439,6 +459,7 @@ def test_training_ends_goes_on_and_is_measured(tmp_path: Path) -> None:
         ("steps = [1, 1]", "3 numbers"),
         ("square = 100", "multiple of 32"),
         ("batch = 0", "at least 1"),
+        ("steps = [0, 0, 0]", "at least 1"),
         ('size = "huge"', "there is no size 'huge'"),
     ],
 )

@@ -173,8 +173,8 @@ def evaluate_pose2vid(
         return
     headings = {
         "ssim": "SSIM", "psnr": "PSNR dB", "figure_psnr": "figure PSNR dB", "hand_ssim": "hand SSIM",
-        "flicker": "flicker / truth", "features": "feature distance", "signer": "nearest signer",
-        "rendering": "nearest rendering",
+        "face_ssim": "face SSIM", "flicker": "flicker / truth", "features": "feature distance",
+        "signer": "nearest signer", "rendering": "nearest rendering",
     }
     shown_keys = (*FIGURES, *(SEEN if net else ()))
     table = Table(title=f"{clips} pieces of {frames} frames of held-out motion at {size} x {size}")
@@ -186,4 +186,4 @@ def evaluate_pose2vid(
     if net:
         table.add_row("chance", *(f"{CHANCE[key]:.3f}" if key in CHANCE else "" for key in shown_keys))
         table.caption = f"feature distance and nearest: by features of {NETWORK} (ImageNet)"
-    Console(width=150).print(table)
+    Console(width=160).print(table)

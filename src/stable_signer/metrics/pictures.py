@@ -26,13 +26,13 @@ from stable_signer.metrics.features import FeatureNet, distance, nearest
 from stable_signer.pose2vid.autoencoder import GREY, coverage, over_grey
 from stable_signer.pose2vid.diffusion import HOLD, DiffusionRenderer, Told
 from stable_signer.pose2vid.frames import Motions
-from stable_signer.pose2vid.likeness import flicker, hand_ssim, psnr, ssim
+from stable_signer.pose2vid.likeness import flicker, part_ssim, psnr, ssim
 from stable_signer.pose2vid.mesh import MeshRenderer
 from stable_signer.pose2vid.sampler import Pose2Vid
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.pose2vid.studio import RENDERINGS, Appearance, Studio
 
-FIGURES = ("ssim", "psnr", "figure_psnr", "hand_ssim", "flicker")
+FIGURES = ("ssim", "psnr", "figure_psnr", "hand_ssim", "face_ssim", "flicker")
 SEEN = ("features", "signer", "rendering")
 CHANCE = {"signer": 1 / len(SIGNERS), "rendering": 1 / len(RENDERINGS)}
 
@@ -40,13 +40,14 @@ CHANCE = {"signer": 1 / len(SIGNERS), "rendering": 1 / len(RENDERINGS)}
 @dataclass(frozen=True)
 class Clipping:
     """Consecutive true frames (T, 3, S, S) in [0, 1], their maps (T, C, S, S) uint8, hand points
-    (T, 2, 21, 2) in pixels, and who is seen; mesh (T, 3, S, S): the mesh look of the same; other: one frame
-    of another moment."""
+    (T, 2, 21, 2) and face points (T, 1, K, 2) in pixels, and who is seen; mesh (T, 3, S, S): the mesh look
+    of the same; other: one frame of another moment."""
 
     appearance: Appearance
     truth: Tensor
     maps: Tensor
     hands: Tensor
+    face: Tensor
     mesh: Tensor
     other: Motion
 
@@ -65,7 +66,7 @@ def clippings(motions: Motions, size: int, count: int, length: int) -> Iterator[
         studio = Studio(body, appearance, size)
         pairs = list(studio.frames(motion))
         posed = studio.renderer.figure.skin.pose_motion(motion)
-        points = torch.from_numpy(studio.control.keypoints(posed, studio.renderer.camera))[:, :42]
+        points = torch.from_numpy(studio.control.keypoints(posed, studio.renderer.camera))
         mesh = MeshRenderer(body, appearance.signer, appearance.style, size).frames(motion)
         far = spans[(k + 1) % len(spans)]
         other = min(far[0] + 20, far[1] - 1)
@@ -73,7 +74,8 @@ def clippings(motions: Motions, size: int, count: int, length: int) -> Iterator[
             appearance,
             _stacked([picture for picture, _ in pairs]),
             torch.from_numpy(np.stack([maps for _, maps in pairs])),
-            points.reshape(len(points), 2, 21, 2),
+            points[:, :42].reshape(len(points), 2, 21, 2),
+            points[:, None, 42:],
             _stacked(list(mesh)),
             motions.piece(other, other + 1),
         )
@@ -176,6 +178,7 @@ def _figures(frames: Tensor, clip: Clipping) -> dict[str, float]:
         # frames that equal the truth would be infinite: 60 dB is below one step of 8 bits
         "psnr": float(psnr(frames, clip.truth).clamp(max=60).mean()),
         "figure_psnr": float(-10 * torch.log10(error.clamp(min=1e-6))),
-        "hand_ssim": float(hand_ssim(frames, clip.truth, clip.hands).mean()),
+        "hand_ssim": float(part_ssim(frames, clip.truth, clip.hands).mean()),
+        "face_ssim": float(part_ssim(frames, clip.truth, clip.face).mean()),
         "flicker": flicker(frames, clip.truth),
     }

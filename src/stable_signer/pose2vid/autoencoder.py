@@ -134,8 +134,22 @@ class GuidedDecoder(nn.Module):
         return flat + F.pixel_shuffle(self.out(x), 2).to(flat.dtype)  # (B, 3, H, W)
 
 
+def lost_by_halving(flat: Tensor) -> Tensor:
+    """(B, 3, H, W) -> what of it is too fine for half the side."""
+    return flat - doubled(F.avg_pool2d(flat, 2))
+
+
+def doubled(pictures: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, 2H, 2W), bilinear."""
+    return F.interpolate(pictures, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 class Upsampler(ModelMixin, ConfigMixin):
-    """A picture of half the side and full-size maps -> the picture at full size, with sharp edges."""
+    """A picture of half the side and full-size maps -> the picture at full size, with sharp edges.
+
+    What the unlit colours have in finer detail (eyes, brows, lips) comes in as it is; learned is what light
+    makes of it, and the rest.
+    """
 
     @register_to_config
     def __init__(self, width: int = 48) -> None:
@@ -145,12 +159,12 @@ class Upsampler(ModelMixin, ConfigMixin):
         self.body = AutoencoderTinyBlock(width, width, "relu")
         self.out = silent(nn.Conv2d(width, 48, 3, padding=1))
 
-    def forward(self, picture: Tensor, told: Tensor) -> Tensor:
-        """picture (B, 3, H/2, W/2) in [0, 1], told (B, CELL, H/4, W/4) in [-1, 1] of the full size -> (B, 3,
-        H, W). The layers may be of less precision than the picture."""
+    def forward(self, picture: Tensor, told: Tensor, flat: Tensor) -> Tensor:
+        """picture (B, 3, H/2, W/2) in [0, 1]; of the full size told (B, CELL, H/4, W/4) in [-1, 1] and flat
+        (B, 3, H, W), the unlit figure over grey -> (B, 3, H, W). The layers may be of less precision than
+        the picture."""
         precision = self.maps.weight.dtype
         drawn = F.pixel_unshuffle(picture, 2).to(precision)
         x = self.picture(drawn) + self.maps(told.to(precision))  # at H/4
         detail = F.pixel_shuffle(self.out(self.body(F.relu(x))), 4)
-        larger = F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False)
-        return larger + detail.to(picture.dtype)
+        return doubled(picture) + lost_by_halving(flat) + detail.to(picture.dtype)

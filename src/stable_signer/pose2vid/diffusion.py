@@ -251,7 +251,8 @@ class DiffusionRenderer:
         if self.size != NETWORK_SIZES[0]:
             # what the decoder leaves outside the figure is anything: the upsampler learned from grey there
             figure = over_grey(figure.clamp(0, 1), coverage(told.small).to(self.device))
-            figure = upsampler(figure, told.map_cells.to(self.device))
+            flat = over_grey(unlit(told.maps), coverage(told.maps)).to(self.device)
+            figure = upsampler(figure, told.map_cells.to(self.device), flat)
         area = _area(told.cells, FACTOR * self.size // NETWORK_SIZES[0])
         lay_over(figure[0].cpu().numpy(), told.maps[0, COVERAGE].numpy(), picture[area[2:]])
         return picture

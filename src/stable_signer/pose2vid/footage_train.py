@@ -36,7 +36,7 @@ from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
 from stable_signer.pose2vid.filmed import Filmed
 from stable_signer.pose2vid.footage import FEWEST, SIZE, Pairs, learned_frames, make_pairs
-from stable_signer.pose2vid.likeness import hand_ssim, psnr, ssim, weighed_loss
+from stable_signer.pose2vid.likeness import part_ssim, psnr, ssim, weighed_loss
 from stable_signer.pose2vid.sampler import Pose2Vid, make_scheduler
 from stable_signer.pose2vid.signers import STYLES
 from stable_signer.pose2vid.studio import VECTOR, Appearance
@@ -320,7 +320,7 @@ def _figures(
     return {
         "ssim": round(float(ssim(a, b).mean()), 4),
         "psnr": round(float(psnr(a, b).mean()), 2),
-        "hand_ssim": round(float(hand_ssim(found, truth, hands).mean()), 4),
+        "hand_ssim": round(float(part_ssim(found, truth, hands).mean()), 4),
     }
 
 

@@ -1,5 +1,5 @@
-"""Measures of pictures: SSIM, PSNR, SSIM of the hands, flicker, deep features. Torch, differentiable where a
-loss needs it.
+"""Measures of pictures: SSIM, PSNR, SSIM of hands and face, flicker, deep features. Torch, differentiable
+where a loss needs it.
 
 Pictures are (B, 3, H, W) floats in [0, 1]. SSIM follows Wang, Bovik, Sheikh and Simoncelli 2004: a Gaussian
 window of 11 x 11 with sigma 1.5, K = (0.01, 0.03), on each colour channel, mean over pixels.
@@ -56,27 +56,28 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     return -10 * torch.log10(((a - b) ** 2).mean((1, 2, 3)))
 
 
-def hand_boxes(points: Tensor, size: int, margin: float = 0.35) -> list[tuple[int, int, int, int]]:
-    """Squares around hands, points (N, 21, 2) pixels -> (top, left, bottom, right), moved into the picture.
+def boxes(points: Tensor, size: int, margin: float = 0.35) -> list[tuple[int, int, int, int]]:
+    """Squares around hands or a face, points (N, P, 2) pixels -> (top, left, bottom, right), moved into the
+    picture.
 
     The side is the points' extent with `margin` of it on each side, at least 16 pixels.
     """
-    boxes = []
-    for hand in points:
-        low, high = hand.amin(0), hand.amax(0)
+    out = []
+    for part in points:
+        low, high = part.amin(0), part.amax(0)
         side = min(max(int(float((high - low).max()) * (1 + 2 * margin)), 16), size)
         left, top = (int(min(max(float(c) - side / 2, 0), size - side)) for c in (low + high) / 2)
-        boxes.append((top, left, top + side, left + side))
-    return boxes
+        out.append((top, left, top + side, left + side))
+    return out
 
 
-def hand_ssim(a: Tensor, b: Tensor, points: Tensor) -> Tensor:
-    """SSIM within the squares around the hands: points (B, 2, 21, 2) pixels -> (B, 2)."""
+def part_ssim(a: Tensor, b: Tensor, points: Tensor) -> Tensor:
+    """SSIM within the squares around N hands or faces: points (B, N, P, 2) pixels -> (B, N)."""
     rows = []
-    for picture, truth, hands in zip(a, b, points):
+    for picture, truth, parts in zip(a, b, points):
         row = [
             ssim(picture[None, :, t:d, l:r], truth[None, :, t:d, l:r])[0]
-            for t, l, d, r in hand_boxes(hands, a.shape[-1])  # noqa: E741
+            for t, l, d, r in boxes(parts, a.shape[-1])  # noqa: E741
         ]
         rows.append(torch.stack(row))
     return torch.stack(rows)

@@ -10,7 +10,7 @@ Losses. Autoencoder: L1 and 1 - SSIM in the picture, hands and face counted more
 variance. Denoiser: the clean latent's squared error from a noisy one, half of the time from pure noise, which
 is what one step has; and through the decoder, which goes on learning, the picture loss again, half of the
 time that of the frame after, since in real time a latent serves two frames. Upsampler: the picture loss on
-squares of the full picture.
+squares of the full picture, from what the networks before it draw.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from stable_signer.pose2vid.autoencoder import (
     unlit,
 )
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
-from stable_signer.pose2vid.controlnet import SIZES
+from stable_signer.pose2vid.controlnet import SIZES, Denoiser
 from stable_signer.pose2vid.frames import RUN, FramePool, Motions
 from stable_signer.pose2vid.likeness import weighed_loss
 from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, make_scheduler
@@ -60,7 +60,8 @@ from stable_signer.slul.runs import (
 
 STAGES = PARTS  # one after the other
 HAND_WEIGHT, FACE_WEIGHT = 5.0, 3.0  # beside 1 for every pixel of the figure
-SQUARE = 256  # side of the upsampler's training squares
+SQUARE = 128  # side of the upsampler's training squares
+TOGETHER = 16  # runs that are drawn at once for it
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,13 @@ class Pose2VidRecipe:
     """Everything a run depends on. Unknown keys in the TOML are refused.
 
     motions: .npz of tools/build_motions.py. runs: of RUN frames each, in the pool. size: a key of
-    controlnet.SIZES. steps: of the three STAGES. minutes: of the three STAGES, after which a stage ends
-    though steps are left (0: no limit; a run that a limit cut is not repeatable to the bit). batch: of the
-    first two stages. square: side of the pieces that the first two stages see, a multiple of 32, drawn where
-    hands, face and figure are (256: whole pictures). start: folder of weights to start from ("" for fresh
-    ones). style_dropout: chance that the appearance is not told, for guidance. previous_dropout: chance that
-    the previous frame is not. held: chance that a latent is decoded into the frame after its own.
-    full_frames: how many frames are held at full size for the upsampler.
+    controlnet.SIZES. steps: of the three STAGES, 0 to leave one as it is in `start`. minutes: of the three
+    STAGES, after which a stage ends though steps are left (0: no limit; a run that a limit cut is not
+    repeatable to the bit). batch: of all stages. square: side of the pieces that the first two stages see, a
+    multiple of 32, drawn where hands, face and figure are (256: whole pictures). start: folder of weights to
+    start from ("" for fresh ones). style_dropout: chance that the appearance is not told, for guidance.
+    previous_dropout: chance that the previous frame is not. held: chance that a latent is decoded into the
+    frame after its own. full_frames: how many frames are held at full size for the upsampler.
     """
 
     motions: str = "runs/motions.npz"
@@ -110,8 +111,10 @@ class Pose2VidRecipe:
             )
         if recipe.square % 32 or not 64 <= recipe.square <= 256:
             raise StableSignerError(f"{path}: square must be 64 to 256 and a multiple of 32")
-        if min(recipe.steps) < 1 or recipe.batch < 1 or recipe.runs < 1:
-            raise StableSignerError(f"{path}: steps, batch and runs must be at least 1")
+        if min(recipe.steps) < 0 or max(recipe.steps) < 1 or recipe.batch < 1 or recipe.runs < 1:
+            raise StableSignerError(
+                f"{path}: batch, runs and one of steps must be at least 1, the other steps at least 0"
+            )
         return recipe
 
 
@@ -126,6 +129,7 @@ class Frames:
         self.vector = torch.empty(count, pool.vector.shape[1], device=device)
         self.loaded: list[int] = []
         self.full = full_frames
+        self.drawn = torch.empty(0, 3, 256, 256, dtype=torch.uint8)  # by the networks: see `draw_halves`
 
     def refresh(self) -> int:
         """Take in the runs that have become ready; returns how many runs there are."""
@@ -167,19 +171,46 @@ class Frames:
             )
         return pictures.float() / 255, maps, self.vector[rows]
 
-    def squares(self, batch: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Pieces at full size: picture (B, 3, SQUARE, SQUARE) in [0, 1], maps uint8."""
-        rng = np.random.default_rng(seed)
-        pictures, maps = [], []
-        for _ in range(batch):
-            run = self.loaded[int(rng.integers(min(len(self.loaded), self.full // RUN)))]
-            row = run * RUN + int(rng.integers(RUN))
-            top, left = (8 * int(rng.integers((512 - SQUARE) // 8 + 1)) for _ in "yx")
-            area = (slice(top, top + SQUARE), slice(left, left + SQUARE))
+    @torch.no_grad()
+    def draw_halves(self, autoencoder: Autoencoder, denoiser: Denoiser) -> None:
+        """Draw the frames that are held at full size at half of it, as a video is drawn: each run from its
+        start, one step a latent, every second frame with the latent of the frame before."""
+        model = Pose2Vid(autoencoder, denoiser, Upsampler())
+        runs = self.loaded[: self.full // RUN]
+        self.drawn = torch.empty(len(runs) * RUN, 3, 256, 256, dtype=torch.uint8)
+        shape = (1, autoencoder.config.latent_channels, 256 // FACTOR, 256 // FACTOR)
+        still = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        for first in range(0, len(runs), TOGETHER):
+            part = torch.tensor(runs[first : first + TOGETHER])
+            noise, latent = still.expand(len(part), -1, -1, -1), None
+            for k in range(RUN):
+                rows = part * RUN + k  # the k-th frame of each run
+                told = unit_cells(map_cells(self.maps[rows]))
+                if k % 2 == 0:
+                    latent = model.latents(told, self.vector[rows], latent, noise)
+                figure = autoencoder.decoder(latent, told, unlit(self.maps[rows])).float().clamp(0, 1)
+                figure = over_grey(figure, coverage(self.maps[rows]))
+                places = torch.arange(first, first + len(part)) * RUN + k
+                self.drawn[places] = (figure * 255).round().to(torch.uint8).cpu()
+
+    def row(self, number: int) -> int:
+        """Where in the pool the `number`-th of the loaded frames is."""
+        return self.loaded[number // RUN] * RUN + number % RUN
+
+    def squares(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Pieces at full size, more often where hands and face are: picture (B, 3, SQUARE, SQUARE) in [0, 1],
+        the same as drawn at half size (B, 3, SQUARE/2, SQUARE/2), maps uint8."""
+        chosen = torch.randint(len(self.drawn), (batch,), generator=generator, device=self.device).tolist()
+        rows = [self.row(number) for number in chosen]
+        places = _places(self.maps[rows], SQUARE // 2, generator)
+        pictures, halves, maps = [], [], []
+        for number, row, (top, left) in zip(chosen, rows, places, strict=True):
+            area = (slice(2 * top, 2 * top + SQUARE), slice(2 * left, 2 * left + SQUARE))
             pictures.append(torch.from_numpy(self.pool.picture[row][area]).permute(2, 0, 1))
             maps.append(torch.from_numpy(np.ascontiguousarray(self.pool.maps[row][:, area[0], area[1]])))
-        picture = torch.stack(pictures).to(self.device).float() / 255
-        return picture, torch.stack(maps).to(self.device)
+            halves.append(self.drawn[number, :, top : top + SQUARE // 2, left : left + SQUARE // 2])
+        picture, half = (torch.stack(x).to(self.device).float() / 255 for x in (pictures, halves))
+        return picture, half, torch.stack(maps).to(self.device)
 
 
 def _places(maps: Tensor, square: int, generator: torch.Generator) -> list[tuple[int, int]]:
@@ -255,13 +286,10 @@ class UpsamplerLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, picture: Tensor, maps: Tensor, mix: Tensor, noise: Tensor) -> Tensor:
-        """picture (B, 3, S, S), maps uint8, mix (B, 1, 1, 1) uniform, noise (B, 3, S/2, S/2) -> (). The
-        half-size picture is roughened, since the denoiser's is not perfect."""
-        half = F.avg_pool2d(picture, 2)
-        rough = F.avg_pool2d(F.pad(half, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        half = half * (1 - 0.5 * mix) + rough * 0.5 * mix + 0.01 * noise
-        return picture_loss(self.model(half, unit_cells(map_cells(maps))), picture, maps)
+    def forward(self, picture: Tensor, half: Tensor, maps: Tensor) -> Tensor:
+        """picture (B, 3, S, S), half (B, 3, S/2, S/2) as drawn, maps uint8 -> ()."""
+        flat = over_grey(unlit(maps), coverage(maps))
+        return picture_loss(self.model(half, unit_cells(map_cells(maps)), flat), picture, maps)
 
 
 def train(
@@ -348,6 +376,8 @@ def _stage(
         objective = DenoiserLoss(model, autoencoder, recipe)
     else:
         objective = UpsamplerLoss(model)
+        before = (models[name].to(device, **layout).eval() for name in ("autoencoder", "denoiser"))
+        frames.draw_halves(*before)
     mean = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, (0.9, 0.99), weight_decay=1e-4)
     first = int(state.get("step", 0))
@@ -399,11 +429,7 @@ def _inputs(stage: str, frames: Frames, recipe: Pose2VidRecipe, seed: int) -> tu
     device, batch = frames.device, recipe.batch
     generator = torch.Generator(device).manual_seed(seed)
     if stage == "upsampler":
-        batch = max(batch // 2, 1)
-        picture, maps = frames.squares(batch, seed)
-        mix = torch.rand(batch, 1, 1, 1, generator=generator, device=device)
-        half = SQUARE // 2
-        return picture, maps, mix, torch.randn(batch, 3, half, half, generator=generator, device=device)
+        return frames.squares(batch, generator)
     pictures, maps, vector = frames.draw(batch, recipe.square, generator)
     if stage == "autoencoder":
         return pictures[1], maps[0]
