@@ -32,13 +32,13 @@ from stable_signer.end_to_end import kept
 from stable_signer.end_to_end.kept import Signed
 from stable_signer.end_to_end.redetection import LOOK, SIZE, looked_at, still
 from stable_signer.end_to_end.rivals import SpokenToSigned, export_lexicon
-from stable_signer.end_to_end.text import TextReader
+from stable_signer.end_to_end.text import WORDS, TextReader
 from stable_signer.errors import StableSignerError
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, read_bytes
 from stable_signer.media.landmarks import NEEDS, check_mediapipe
 from stable_signer.metrics import recognition as rec
-from stable_signer.metrics.backtranslation import BackTranslator
+from stable_signer.metrics.backtranslation import BackTranslator, as_words, text_words
 from stable_signer.metrics.motion import describe, mean_pose
 from stable_signer.metrics.text import bleu, text_scores
 from stable_signer.pipeline import DEFAULT_MOTION, StableSigner, check_look
@@ -306,7 +306,7 @@ def score(
 
     sign_top1, sign_top5: of the signs that the system says it makes, the share that the judge recognises.
     planned_*: the same scores for what it says it signs, as if every sign were recognised.
-    text_*, told_*, planned_text_*: of English made of it (`text.py`).
+    text_*, told_*, planned_text_*: of English made of it, each with its companion of words (`text.py`).
     """
     names = reader.names
     wanted = [" ".join(names[g] for g in s.glosses if g in names) for s in sentences]
@@ -315,11 +315,8 @@ def score(
         f"planned_{k}": v for k, v in text_scores([" ".join(o.claimed) for o in outcomes], wanted).items()
     }
     texts = [s.text for s in sentences]
-    read = [reader.glosses_of(b[0] for b in o.best) for o in outcomes]
-    planned = [o.filled(reader.glosses_of(o.claimed)) for o in outcomes]
-    out |= reader.scores("text", read, texts)
-    out |= reader.scores("told", [o.filled(r) for o, r in zip(outcomes, read, strict=True)], texts)
-    out |= reader.scores("planned_text", planned, texts)
+    for kind, lines in _lines(outcomes, reader).items():
+        out |= reader.scores(kind, lines, texts)
     pairs = [(c, b) for o in outcomes for c, b in zip(o.claimed, o.best, strict=True)]
     out["signs"] = float(len(pairs))
     out["sign_top1"] = float(np.mean([c == b[0] for c, b in pairs])) if pairs else 0.0
@@ -334,21 +331,40 @@ def score(
 
 
 def gain(
-    ours: Sequence[Outcome],
-    rival: Sequence[Outcome],
-    sentences: Sequence[Sentence],
-    names: Mapping[str, str],
-    seed: int = 0,
-) -> dict[str, float]:
-    """Relative gain in BLEU-4 (and BLEU-1) in percent, with the 95% interval of a paired bootstrap."""
+    ours: Sequence[Outcome], rival: Sequence[Outcome], sentences: Sequence[Sentence], reader: TextReader
+) -> dict[str, dict[str, float]]:
+    """Relative gain in BLEU-4 and BLEU-1, in percent, with its 95% interval, by what is compared.
+
+    glosses: as the row's own; text, words, told, told_words, planned_text, planned_words: the scores of
+    English of that name (`text.py`). A paired bootstrap over sentences; the same draws for all of them.
+    """
+    names, texts = reader.names, [text_words(s.text) for s in sentences]
     wanted = [" ".join(names[g] for g in s.glosses if g in names) for s in sentences]
-    a, b = [o.read for o in ours], [o.read for o in rival]
-    rng = np.random.default_rng(seed)
+    lines = [_lines(side, reader) for side in (ours, rival)]
+    found = {"glosses": _gain([o.read for o in ours], [o.read for o in rival], wanted)}
+    for kind, plain in WORDS.items():
+        for name, form in ((kind, reader.text), (plain, as_words)):
+            found[name] = _gain(*([form(line) for line in side[kind]] for side in lines), texts)
+    return found
+
+
+def _lines(outcomes: Sequence[Outcome], reader: TextReader) -> dict[str, list[list[str]]]:
+    """Glosses of each sentence, by the kinds of WORDS."""
+    read = [reader.glosses_of(b[0] for b in o.best) for o in outcomes]
+    return {
+        "text": read,
+        "told": [o.filled(r) for o, r in zip(outcomes, read, strict=True)],
+        "planned_text": [o.filled(reader.glosses_of(o.claimed)) for o in outcomes],
+    }
+
+
+def _gain(ours: Sequence[str], rival: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+    rng = np.random.default_rng(0)
     draws: list[tuple[float, float]] = []
     for k in range(DRAWS + 1):
         rows = np.arange(len(wanted)) if k == 0 else rng.integers(0, len(wanted), len(wanted))
         ref = [wanted[i] for i in rows]
-        x, y = bleu([a[i] for i in rows], ref), bleu([b[i] for i in rows], ref)
+        x, y = bleu([ours[i] for i in rows], ref), bleu([rival[i] for i in rows], ref)
         draws.append((100 * (x[3] / max(y[3], 1e-9) - 1), 100 * (x[0] / max(y[0], 1e-9) - 1)))
     table = np.array(draws)
     low, high = np.percentile(table[1:], [2.5, 97.5], axis=0)
@@ -413,7 +429,7 @@ def evaluate(
     report: dict[str, Any] = {"sentences": len(sentences), "rows": rows, "text_bounds": bounds}
     told = RIVAL in systems and first != RIVAL
     if told:
-        report["gain"] = gain(own, outcomes[RIVAL], sentences, names)
+        report["gain"] = gain(own, outcomes[RIVAL], sentences, reader)
     if redetect is None:
         return report
     picked = _picked(len(sentences), videos, seed)
@@ -428,7 +444,7 @@ def evaluate(
         name = f"{system}, {how}" if how else system
         rows[f"{name}, from the video"] = score(read, some, reader, driving)
     if told:
-        report["gain_from_video"] = gain(looked[first, ""], looked[RIVAL, ""], some, names)
+        report["gain_from_video"] = gain(looked[first, ""], looked[RIVAL, ""], some, reader)
     if diffusion:
         few = some[:diffusion]
         for look in (LOOK, "diffusion"):
