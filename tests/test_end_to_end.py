@@ -359,6 +359,30 @@ def test_several_files_of_sentences_are_one_set(
     assert asked[-1] == ("slul", "all art")
 
 
+def test_a_report_becomes_a_picture_of_its_rows(
+    tmp_path: Path, sentences: Path, asked: list[Any], run: Any
+) -> None:
+    from PIL import Image
+
+    place = environment(tmp_path / "rival", RIVAL.format(python=sys.executable))
+    call = (
+        *("evaluate", "end-to-end", "--sentences", sentences, "--work", tmp_path / "w", "--json"),
+        *("--rivals", "ours,spoken-to-signed", "--environment", place, "--plot"),
+    )
+    refused(run(*call, tmp_path / "a.svg"), "must end in .png")
+    refused(run(*call, tmp_path / "no" / "a.png"), "does not exist: make it first")
+    assert not asked
+    result = run(*call, tmp_path / "a.png")
+    assert result.code == 0, result.err
+    again = run(*call[:-4], "spoken-to-signed", "--no-checks", *call[-3:], tmp_path / "b.png")
+    assert again.code == 0, again.err
+    with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "b.png") as other:
+        assert one.width == other.width == 1000
+        assert one.height > other.height  # more rows, and the gains
+        colours = {c for _, c in one.getcolors(100000)}
+    assert {(11, 95, 165), (193, 68, 14), (158, 158, 158), (46, 125, 50)} <= colours
+
+
 class Parrot:
     """A translator that says "hello" whatever it is given."""
 

@@ -107,12 +107,16 @@ def evaluate_end_to_end(
         int, typer.Option(help="Of so many of those, also the video with the look diffusion.", min=0)
     ] = 0,
     seed: Annotated[int, typer.Option(help="Decides which sentences --videos draws.", min=0)] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Write the report as a picture to this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
 ) -> None:
     """Sentences through ours and a rival, read back by a recogniser that has seen only real people."""
     from stable_signer.end_to_end import run
+    from stable_signer.end_to_end.plot import plot_report
     from stable_signer.metrics.recognition import Recogniser
 
+    if plot is not None:
+        _destination(plot, ".png")
     wanted = [s for path in sentences for s in run.read_sentences(path)]
     work.mkdir(parents=True, exist_ok=True)
     systems = [s.strip() for s in rivals.split(",") if s.strip()]
@@ -129,6 +133,8 @@ def evaluate_end_to_end(
         diffusion=diffusion,
         seed=seed,
     )
+    if plot is not None:
+        plot_report(report, plot)
     if as_json:
         print(json.dumps(report, indent=2))  # noqa: T201 - for a program to read
     else:

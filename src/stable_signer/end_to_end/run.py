@@ -344,7 +344,8 @@ def gain(
     found = {"glosses": _gain([o.read for o in ours], [o.read for o in rival], wanted)}
     for kind, plain in WORDS.items():
         for name, form in ((kind, reader.text), (plain, as_words)):
-            found[name] = _gain(*([form(line) for line in side[kind]] for side in lines), texts)
+            own, other = ([form(line) for line in side[kind]] for side in lines)
+            found[name] = _gain(own, other, texts)
     return found
 
 
