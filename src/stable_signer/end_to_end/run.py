@@ -40,7 +40,7 @@ from stable_signer.media.landmarks import NEEDS, check_mediapipe
 from stable_signer.metrics import recognition as rec
 from stable_signer.metrics.backtranslation import BackTranslator, as_words, text_words
 from stable_signer.metrics.motion import describe, mean_pose
-from stable_signer.metrics.text import bleu, text_scores
+from stable_signer.metrics.text import bleu_counts, bleu_of, text_scores
 from stable_signer.pipeline import DEFAULT_MOTION, StableSigner, check_look
 from stable_signer.slp_moe.compose import mirrored
 
@@ -361,12 +361,12 @@ def _lines(outcomes: Sequence[Outcome], reader: TextReader) -> dict[str, list[li
 
 def _gain(ours: Sequence[str], rival: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
     rng = np.random.default_rng(0)
-    draws: list[tuple[float, float]] = []
+    counts = [bleu_counts(side, wanted) for side in (ours, rival)]
+    draws: list[list[float]] = []
     for k in range(DRAWS + 1):
         rows = np.arange(len(wanted)) if k == 0 else rng.integers(0, len(wanted), len(wanted))
-        ref = [wanted[i] for i in rows]
-        x, y = bleu([ours[i] for i in rows], ref), bleu([rival[i] for i in rows], ref)
-        draws.append((100 * (x[3] / max(y[3], 1e-9) - 1), 100 * (x[0] / max(y[0], 1e-9) - 1)))
+        x, y = (c[rows].sum(0) for c in counts)
+        draws.append([100 * (bleu_of(x, n) / max(bleu_of(y, n), 1e-9) - 1) for n in (4, 1)])
     table = np.array(draws)
     low, high = np.percentile(table[1:], [2.5, 97.5], axis=0)
     return {
