@@ -12,9 +12,9 @@ the clock starts.
   is the processor's own counter (RAPL), where the machine lets one read it. The ratio is of seconds to
   those of our poses.
 - Stages, in a process of their own: cold is the first sentence, warm the median of six others. "To be seen"
-  is from the text to the first encoded picture of a stream; the rival, which draws only with a model from
+  is from the text to the first picture drawn; the rival, which draws only with a model from
   the network, has nothing to show before its poses are whole, so that is what stands there.
-- Warm, texts of 1 to 32 sentences.
+- Warm, texts of 1 to 32 sentences; the first sentence's video is what a stream gives out first, drawn whole.
 - --install makes two new environments and installs both, from the package index that pip is set to.
 """
 
@@ -79,7 +79,7 @@ for text in sys.stdin.read().splitlines():
     now = told("draw", now)
     write_video(folder / "stage.mp4", frames, size=size, fps=motion.fps)
     now = told("encode", now)
-    next(iter(next(signer.stream(text, size=size, look=look))))
+    next(iter(signer.sign(text, size=size, look=look)))
     told("to be seen", now)
     print(json.dumps(["signing", motion.duration]))
 """
@@ -255,8 +255,8 @@ def _shown(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def growth(rival: SpokenToSigned, lexicon: Path, folder: Path, size: int, look: str) -> list[dict[str, Any]]:
-    """Warm, texts of 1 to 32 sentences: milliseconds to plan, to move, to the first frame of a stream, and
-    those of the rival to its poses, with the seconds of signing of both."""
+    """Warm, texts of 1 to 32 sentences: milliseconds to plan, to move, to the first sentence's frames of
+    a stream, and those of the rival to its poses, with the seconds of signing of both."""
     from stable_signer import StableSigner
 
     signer = StableSigner.from_pretrained()
@@ -282,7 +282,7 @@ def growth(rival: SpokenToSigned, lexicon: Path, folder: Path, size: int, look: 
                 "video_s": round(motion.duration, 2),
                 "plan_ms": round(1000 * (planned - start), 1),
                 "motion_ms": round(1000 * (moved - planned), 1),
-                "first_frame_ms": round(1000 * (first - moved), 1),
+                "first_sentence_ms": round(1000 * (first - moved), 1),
                 "rival_s": round(other.spans[-1][1] / other.fps, 2),
                 "rival_ms": round(1000 * other.seconds, 1),
             }

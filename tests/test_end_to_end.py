@@ -200,6 +200,7 @@ def test_a_rival_that_answers_is_scored_and_its_failures_are_counted(
     assert set(report["gain"]) == {"glosses", *WORDS, *WORDS.values()}
     for told in report["gain"].values():
         assert told["bleu1_low"] <= told["bleu1_gain"] <= told["bleu1_high"]
+        assert "bleu4_gain" not in told  # two sentences of a sign each have no four in a row
 
 
 def test_a_rival_that_dies_is_one_sentence(
@@ -398,7 +399,7 @@ def test_what_a_translator_adds_stands_beside_the_same_glosses_as_words() -> Non
     bounds = reader.bounds([["ASK", "AUNT"], ["ALL"]], ["ask aunt", "all"])
     assert bounds["reference glosses"]["words_wer"] == 0 < bounds["reference glosses"]["text_wer"]
     assert bounds["reference glosses that the judge knows"]["words_length_ratio"] == pytest.approx(1 / 3)
-    assert bounds["reference glosses, sentences shuffled"]["words_wer"] == 100
+    assert bounds["reference glosses, sentences shuffled"]["words_wer"] > 100  # 4 edits of 3 words
 
 
 def test_found_tells_a_hand_in_its_place_from_one_that_is_not() -> None:

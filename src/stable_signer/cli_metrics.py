@@ -173,6 +173,7 @@ def _show_end_to_end(report: Mapping[str, Any]) -> None:
                     f"BLEU-{n} {told[f'bleu{n}_gain']:+.1f}% "
                     f"({told[f'bleu{n}_low']:+.1f} to {told[f'bleu{n}_high']:+.1f})"
                     for n in (1, 4)
+                    if f"bleu{n}_gain" in told
                 )
                 + ", 95% of a paired bootstrap"
             )

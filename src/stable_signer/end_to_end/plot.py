@@ -63,6 +63,8 @@ def _spans(report: Mapping[str, Any]) -> list[Span]:
     for key, where in (("gain", ""), ("gain_from_video", ", from the video")):
         for kind, told in report.get(key, {}).items():
             for n in (1, 4) if kind in ("glosses", "text", "told") else ():
+                if f"bleu{n}_gain" not in told:  # nothing of that length was read
+                    continue
                 values = (told[f"bleu{n}_{x}"] for x in ("gain", "low", "high"))
                 found.append((f"{kind} BLEU-{n}{where}", *values))
     return found

@@ -337,6 +337,7 @@ def gain(
 
     glosses: as the row's own; text, words, told, told_words, planned_text, planned_words: the scores of
     English of that name (`text.py`). A paired bootstrap over sentences; the same draws for all of them.
+    BLEU-4 is left out where a side has no four in a row: it is 0 then by its definition.
     """
     names, texts = reader.names, [text_words(s.text) for s in sentences]
     wanted = [" ".join(names[g] for g in s.glosses if g in names) for s in sentences]
@@ -360,19 +361,23 @@ def _lines(outcomes: Sequence[Outcome], reader: TextReader) -> dict[str, list[li
 
 
 def _gain(ours: Sequence[str], rival: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+    """Keys bleu4_gain, _low, _high and bleu1_...; none of an order of which a side has no n-gram at all."""
     rng = np.random.default_rng(0)
     counts = [bleu_counts(side, wanted) for side in (ours, rival)]
+    orders = [n for n in (4, 1) if all(c[:, 3 + n].any() for c in counts)]  # columns 4 to 7: n-grams in all
     draws: list[list[float]] = []
     for k in range(DRAWS + 1):
         rows = np.arange(len(wanted)) if k == 0 else rng.integers(0, len(wanted), len(wanted))
         x, y = (c[rows].sum(0) for c in counts)
-        draws.append([100 * (bleu_of(x, n) / max(bleu_of(y, n), 1e-9) - 1) for n in (4, 1)])
+        draws.append([100 * (bleu_of(x, n) / max(bleu_of(y, n), 1e-9) - 1) for n in orders])
     table = np.array(draws)
-    low, high = np.percentile(table[1:], [2.5, 97.5], axis=0)
-    return {
-        "bleu4_gain": table[0, 0], "bleu4_low": low[0], "bleu4_high": high[0],
-        "bleu1_gain": table[0, 1], "bleu1_low": low[1], "bleu1_high": high[1],
-    }  # fmt: skip
+    found: dict[str, float] = {}
+    for place, n in enumerate(orders):
+        low, high = np.percentile(table[1:, place], [2.5, 97.5])
+        found |= {
+            f"bleu{n}_gain": table[0, place], f"bleu{n}_low": float(low), f"bleu{n}_high": float(high),
+        }  # fmt: skip
+    return found
 
 
 def evaluate(
