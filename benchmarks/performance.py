@@ -3,12 +3,19 @@
     python benchmarks/performance.py --rival /path/to/venv-rival [--counts 1 10 100] [--size 512]
         [--look mesh] [--rounds 1] [--install] [--json performance.json]
 
-Every figure is of a process of its own, from its start to its end, so loading is in it: N sentences of
-`benchmarks/everyday.txt` become N `.pose` files (what the rival makes), and with ours also N videos. Ours
-and the rival take turns; with --rounds 3 the median is shown. The rival gets our lexicon in its own form,
-made before the clock starts. Memory is the largest resident size. Energy is the processor's own counter
-(RAPL), where the machine lets one read it. --install makes two new environments and installs both, from the
-package index that pip is set to. The ratio is of seconds to those of our poses.
+Four tables, ours and the rival taking turns in each. The rival gets our lexicon in its own form, made before
+the clock starts.
+
+- Whole processes, from start to end, loading included: N sentences of `benchmarks/everyday.txt` become N
+  `.pose` files (what the rival makes), and with ours also N videos. With --rounds 3 the median is shown.
+  Factor: seconds of signing made in a second (1 is real time). Memory is the largest resident size. Energy
+  is the processor's own counter (RAPL), where the machine lets one read it. The ratio is of seconds to
+  those of our poses.
+- Stages, in a process of their own: cold is the first sentence, warm the median of six others. "To be seen"
+  is from the text to the first picture drawn; the rival, which draws only with a model from
+  the network, has nothing to show before its poses are whole, so that is what stands there.
+- Warm, texts of 1 to 32 sentences; the first sentence's video is what a stream gives out first, drawn whole.
+- --install makes two new environments and installs both, from the package index that pip is set to.
 """
 
 from __future__ import annotations
@@ -38,20 +45,83 @@ folder, kind, size, look = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys
 signer = StableSigner.from_pretrained()
 for k, text in enumerate(sys.stdin.read().splitlines()):
     if kind == "pose":
-        signer.save_pose(signer.motion(signer.plan(text)), folder / f"{k}.pose")
+        motion = signer.motion(signer.plan(text))
+        signer.save_pose(motion, folder / f"{k}.pose")
+        print(motion.duration)
     else:
-        signer.sign(text, size=size, look=look).save(folder / f"{k}.mp4")
+        clip = signer.sign(text, size=size, look=look)
+        clip.save(folder / f"{k}.mp4")
+        print(clip.motion.duration)
 """
+"""Makes poses or videos; prints the seconds of signing of each."""
+OUR_STAGES = """
+import json, sys, time
+from pathlib import Path
+folder, size, look = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+def told(stage, start):
+    print(json.dumps([stage, time.perf_counter() - start]), flush=True)
+    return time.perf_counter()
+now = time.perf_counter()
+from stable_signer import StableSigner
+from stable_signer.media.video import write_video
+now = told("imports", now)
+signer = StableSigner.from_pretrained()
+told("models", now)
+for text in sys.stdin.read().splitlines():
+    now = time.perf_counter()
+    plan = signer.plan(text)
+    now = told("plan", now)
+    motion = signer.motion(plan)
+    now = told("motion", now)
+    signer.save_pose(motion, folder / "stage.pose")
+    now = told("write .pose", now)
+    frames = [f.copy() for f in signer.render(motion, size=size, look=look)]
+    now = told("draw", now)
+    write_video(folder / "stage.mp4", frames, size=size, fps=motion.fps)
+    now = told("encode", now)
+    next(iter(signer.sign(text, size=size, look=look)))
+    told("to be seen", now)
+    print(json.dumps(["signing", motion.duration]))
+"""
+RIVAL_STAGES = """
+import contextlib, json, sys, time
+answers = sys.stdout
+def told(stage, start):
+    print(json.dumps([stage, time.perf_counter() - start]), file=answers, flush=True)
+    return time.perf_counter()
+now = time.perf_counter()
+from spoken_to_signed import bin as commands
+told("imports", now)
+for text in sys.stdin.read().splitlines():
+    with contextlib.redirect_stdout(sys.stderr):
+        began = now = time.perf_counter()
+        glosses = commands._text_to_gloss(text, "en", "simple", signed_language="ase")
+        now = told("plan", now)
+        result, _ = commands._gloss_to_pose(glosses, sys.argv[1], "en", "ase")
+        told("to be seen", began)
+        now = told("motion", now)
+        with open(sys.argv[2], "wb") as file:
+            result.pose.write(file)
+        told("write .pose", now)
+        print(json.dumps(["signing", len(result.pose.body.data) / result.pose.body.fps]), file=answers)
+"""
+"""What its command text_to_gloss_to_pose does with `--glosser simple`, as rival_driver.py calls it."""
+STAGES = ("imports", "models", "plan", "motion", "write .pose", "draw", "encode", "to be seen")
+WARM = 6  # sentences after the first
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one process: seconds on the clock and of processors, peak memory, joules (None: cannot be read)."""
+    """Of one process: seconds on the clock and of processors, peak memory, joules (None: cannot be read).
+
+    signing: seconds of signing that it made.
+    """
 
     seconds: float
     processor: float
     megabytes: float
     joules: float | None
+    signing: float
 
 
 def energy() -> float | None:
@@ -64,19 +134,35 @@ def energy() -> float | None:
 
 def cost(command: Sequence[str | Path], text: str) -> Cost:
     """Run a command with `text` as its input. Raises SystemExit when it fails."""
-    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as said:
+    with (
+        tempfile.TemporaryFile("w+") as given,
+        tempfile.TemporaryFile("w+") as said,
+        tempfile.TemporaryFile("w+") as answers,
+    ):
         given.write(text)
         given.seek(0)
         before, start = energy(), time.perf_counter()
-        process = subprocess.Popen(command, stdin=given, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(command, stdin=given, stdout=answers, stderr=said)
         _, status, used = os.wait4(process.pid, 0)
         seconds, after = time.perf_counter() - start, energy()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
             raise SystemExit(f"{command[0]} failed: {said.read()[-500:]}")
+        answers.seek(0)
+        signing = sum(map(signed_seconds, answers))
     spent = None if before is None or after is None else after - before
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, spent)
+    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, spent, signing)
+
+
+def signed_seconds(answer: str) -> float:
+    """Seconds of signing, of a line of OURS or of the rival's driver. Raises SystemExit for a failure."""
+    told = json.loads(answer)
+    if isinstance(told, float):
+        return told
+    if "error" in told:
+        raise SystemExit(f"the rival failed: {told['error']}")
+    return float(told["spans"][-1][1] / told["fps"])
 
 
 def middle(costs: Sequence[Cost]) -> Cost:
@@ -87,6 +173,7 @@ def middle(costs: Sequence[Cost]) -> Cost:
         statistics.median(c.processor for c in costs),
         statistics.median(c.megabytes for c in costs),
         statistics.median(joules) if len(joules) == len(costs) else None,
+        statistics.median(c.signing for c in costs),
     )
 
 
@@ -97,12 +184,17 @@ def sentences(count: int) -> list[str]:
     return [known[k % len(known)] for k in range(count)]
 
 
-def compare(rival: SpokenToSigned, options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+def rival_lexicon(rival: SpokenToSigned, texts: Sequence[str], folder: Path) -> Path:
+    """Our lexicon in the rival's form, as far as these texts ask for it."""
+    asked = {form for tokens in rival.glosses(texts) for pair in tokens for form in pair}
+    export_lexicon(folder / "lexicon", asked)
+    return folder / "lexicon"
+
+
+def compare(
+    rival: SpokenToSigned, options: argparse.Namespace, lexicon: Path, folder: Path
+) -> list[dict[str, Any]]:
     """A row for each count: ours to poses, ours to videos, the rival to poses."""
-    most = sentences(max(options.counts))
-    asked = {form for tokens in rival.glosses(most) for pair in tokens for form in pair}
-    lexicon = folder / "lexicon"
-    export_lexicon(lexicon, asked)
     ours = [sys.executable, "-c", OURS, str(folder)]
     rows = []
     for count in options.counts:
@@ -125,16 +217,56 @@ def compare(rival: SpokenToSigned, options: argparse.Namespace, folder: Path) ->
     return rows
 
 
-def growth(size: int, look: str) -> list[dict[str, float]]:
-    """Warm, in this process, texts of 1 to 32 sentences: milliseconds to plan, to move, to the first
-    frame of a stream."""
+def stages(
+    rival: SpokenToSigned, options: argparse.Namespace, lexicon: Path, folder: Path
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Milliseconds by system, cold or warm, and stage; "factor": seconds of signing over those from text to
+    written poses, "video factor" to an encoded video, imports and models left aside."""
+    text = "\n".join(sentences(1 + WARM))
+    commands: dict[str, list[str | Path]] = {
+        "ours": [sys.executable, "-c", OUR_STAGES, str(folder), str(options.size), options.look],
+        "rival": [rival.python, "-W", "ignore", "-c", RIVAL_STAGES, lexicon, folder / "stage-rival.pose"],
+    }
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, command in commands.items():
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"the stages of {name} failed: {done.stderr[-500:]}")
+        told: dict[str, list[float]] = {}
+        for line in done.stdout.splitlines():
+            stage, seconds = json.loads(line)
+            told.setdefault(stage, []).append(seconds)
+        found[name] = {
+            "cold": _shown({k: v[0] for k, v in told.items()}),
+            "warm": _shown({k: statistics.median(v[1:]) for k, v in told.items() if len(v) > 1}),
+        }
+    return found
+
+
+def _shown(seconds: dict[str, float]) -> dict[str, float]:
+    """Milliseconds, and the factors."""
+    out = {k: round(1000 * v, 1) for k, v in seconds.items() if k != "signing"}
+    poses = sum(seconds[k] for k in ("plan", "motion", "write .pose"))
+    out["factor"] = round(seconds["signing"] / poses, 2)
+    if "draw" in seconds:
+        video = sum(seconds[k] for k in ("plan", "motion", "draw", "encode"))
+        out["video factor"] = round(seconds["signing"] / video, 2)
+    return out
+
+
+def growth(rival: SpokenToSigned, lexicon: Path, folder: Path, size: int, look: str) -> list[dict[str, Any]]:
+    """Warm, texts of 1 to 32 sentences: milliseconds to plan, to move, to the first sentence's frames of
+    a stream, and those of the rival to its poses, with the seconds of signing of both."""
     from stable_signer import StableSigner
 
     signer = StableSigner.from_pretrained()
     signer.sign("Hello.", size=size, look=look)
+    texts = {count: " ".join(sentences(count)) for count in (1, 2, 4, 8, 16, 32)}
+    _, *theirs = rival.poses([texts[1], *texts.values()], lexicon, folder / "growth")
     rows = []
-    for count in (1, 2, 4, 8, 16, 32):
-        text = " ".join(sentences(count))
+    for (count, text), other in zip(texts.items(), theirs, strict=True):
+        if other.error:
+            raise SystemExit(f"the rival failed: {other.error}")
         start = time.perf_counter()
         plan = signer.plan(text)
         planned = time.perf_counter()
@@ -150,7 +282,9 @@ def growth(size: int, look: str) -> list[dict[str, float]]:
                 "video_s": round(motion.duration, 2),
                 "plan_ms": round(1000 * (planned - start), 1),
                 "motion_ms": round(1000 * (moved - planned), 1),
-                "first_frame_ms": round(1000 * (first - moved), 1),
+                "first_sentence_ms": round(1000 * (first - moved), 1),
+                "rival_s": round(other.spans[-1][1] / other.fps, 2),
+                "rival_ms": round(1000 * other.seconds, 1),
             }
         )
     return rows
@@ -170,7 +304,7 @@ def installed(requirement: str) -> dict[str, float]:
 
 def show(found: dict[str, Any]) -> None:
     """The tables."""
-    print(f"{'':<22}{'seconds':>10}{'processor s':>13}{'peak MB':>10}{'joules':>10}{'ratio':>8}")
+    print(f"{'':<22}{'seconds':>10}{'processor s':>13}{'peak MB':>10}{'joules':>10}{'ratio':>8}{'factor':>8}")
     for row in found["costs"]:
         ours = row["ours, poses"]["seconds"]
         for name in ("ours, poses", "rival, poses", "ours, videos"):
@@ -179,7 +313,13 @@ def show(found: dict[str, Any]) -> None:
             print(
                 f"{row['sentences']:>4} {name:<17}{one['seconds']:>10.2f}{one['processor']:>13.2f}"
                 f"{one['megabytes']:>10.0f}{joules:>10}{one['seconds'] / ours:>8.2f}"
+                f"{one['signing'] / one['seconds']:>8.2f}"
             )
+    sides = [(name, kind) for kind in ("cold", "warm") for name in found["stages"]]
+    print("\nmilliseconds     " + "".join(f"{f'{name}, {kind}':>14}" for name, kind in sides))
+    for stage in (*STAGES, "factor", "video factor"):
+        cells = (found["stages"][name][kind].get(stage) for name, kind in sides)
+        print(f"{stage:<17}" + "".join(f"{'-' if c is None else c:>14}" for c in cells))
     print("\nwarm, by length: " + ", ".join(found["growth"][0]))
     for row in found["growth"]:
         print("  " + "  ".join(f"{value:>9}" for value in row.values()))
@@ -207,9 +347,13 @@ def main() -> None:
         "load_before": os.getloadavg()[0],
         "energy": "RAPL" if energy() is not None else "cannot be read on this machine",
     }
-    with tempfile.TemporaryDirectory() as folder:
-        found["costs"] = compare(rival, options, Path(folder))
-    found["growth"] = growth(options.size, options.look)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        lexicon = rival_lexicon(rival, sentences(max(32, *options.counts)), folder)
+        found["stages"] = stages(rival, options, lexicon, folder)
+        found["costs"] = compare(rival, options, lexicon, folder)
+        found["growth"] = growth(rival, lexicon, folder, options.size, options.look)
+    found["load_after"] = os.getloadavg()[0]
     if options.install:
         found["install"] = {
             "ours": installed(str(HERE.parent)),

@@ -73,6 +73,28 @@ def test_a_gloss_never_seen_is_read_as_its_word(small: bt.BackTranslator) -> Non
     assert "elephant" in small.translate("fs-MARY LIKE ELEPHANT").split()
 
 
+def test_a_line_that_is_mostly_strange_is_left_as_words(small: bt.BackTranslator) -> None:
+    assert small.knows("BOOK") and small.knows("fs-ZOE") and not small.knows("ELEPHANT")
+    line = "fs-MARY LIKE ELEPHANT ZEBRA"
+    assert small.translate(line) == "mary like elephant zebra" == bt.as_words(line.split())
+    assert small.translate("fs-MARY LIKE CAR ZEBRA").startswith("mary likes the car")
+
+
+def test_a_reading_by_the_glosss_own_name_is_counted() -> None:
+    assert bt.own_names(("BOOK",), ("the", "books")) == 1
+    assert bt.own_names(("AFRAID", "DOG"), ("scared", "dog")) == 1
+    assert bt.own_names(("fs-", "IX-1"), ("@0", "i")) == 1  # what points has no name of its own
+    assert bt.own_names(("ICE-CREAM",), ("ice", "cream")) == 1
+
+
+def test_longer_readings_seen_once_are_not_kept() -> None:
+    once = [*PAIRS, ("fs-TIM SLEEP", "Tim was fast asleep")]
+    made = corpus.build([corpus.pair(tuple(g.split()), e) for g, e in once])
+    twice = corpus.build([corpus.pair(tuple(g.split()), e) for g, e in [*once, once[-1]]])
+    words = [{r.words for r in t.readings[("SLEEP",)]} for t in (made, twice)]
+    assert max(map(len, words[0])) <= 1 < max(map(len, words[1]))
+
+
 def test_a_spelled_word_is_found_in_the_english_even_when_it_is_two() -> None:
     made = corpus.pair(("fs-NORTHCAROLINA", "GOOD", "fs-ZZ"), "North Carolina is good.")
     assert made.signs == (bt.SPELLED, "GOOD", "fs-ZZ")
@@ -113,7 +135,8 @@ def test_any_line_is_translated_and_the_same_line_alike(line: list[str]) -> None
     first, *others = translator.candidates(line, 5) or [None]
     if line:
         assert first is not None
-        assert first.text == text
+        strange = sum(not translator.knows(g) for g in line) > bt.STRANGE * len(line)
+        assert text == (bt.text_words(bt.as_words(line)) if strange else first.text)
         assert len({c.text for c in (first, *others)}) == 1 + len(others) <= 5
         assert np.isfinite([c.features for c in (first, *others)]).all()
 

@@ -13,6 +13,7 @@ import pytest
 
 from stable_signer.body.fit import FACE17, Landmarks
 from stable_signer.end_to_end import redetection, rivals, run
+from stable_signer.end_to_end.text import SCORES, WORDS, TextReader
 from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe.compose import compose
 from stable_signer.slp_moe.lexicon import Lexicon
@@ -135,6 +136,8 @@ def test_identical_systems_score_alike_and_broken_ones_are_caught(
     ours = rows["ours"]
     assert rows["ours-rules"] == ours
     assert ours["planned_wer"] == 0
+    assert ours["planned_words_wer"] == 0  # the texts are the glosses' own words
+    assert {f"{kind}_{k}" for kind in (*WORDS, *WORDS.values()) for k in SCORES} <= set(ours)
     assert ours["sign_top5"] > 0.5
     assert rows["ours, shuffled"]["wer"] > ours["wer"]
     assert rows["ours, mirrored"]["left_led"] > ours["left_led"] + 0.3
@@ -194,7 +197,10 @@ def test_a_rival_that_answers_is_scored_and_its_failures_are_counted(
     report = json.loads(result.out)
     row = report["rows"]["spoken-to-signed"]
     assert (row["signs"], row["failed"]) == (1, 1)
-    assert report["gain"]["bleu1_low"] <= report["gain"]["bleu1_gain"] <= report["gain"]["bleu1_high"]
+    assert set(report["gain"]) == {"glosses", *WORDS, *WORDS.values()}
+    for told in report["gain"].values():
+        assert told["bleu1_low"] <= told["bleu1_gain"] <= told["bleu1_high"]
+        assert "bleu4_gain" not in told  # two sentences of a sign each have no four in a row
 
 
 def test_a_rival_that_dies_is_one_sentence(
@@ -352,6 +358,48 @@ def test_several_files_of_sentences_are_one_set(
     report = json.loads(run(*call, "--work", tmp_path / "w", "--rivals", "ours").out)
     assert report["sentences"] == len(TEXTS) + 1
     assert asked[-1] == ("slul", "all art")
+
+
+def test_a_report_becomes_a_picture_of_its_rows(
+    tmp_path: Path, sentences: Path, asked: list[Any], run: Any
+) -> None:
+    from PIL import Image
+
+    place = environment(tmp_path / "rival", RIVAL.format(python=sys.executable))
+    call = (
+        *("evaluate", "end-to-end", "--sentences", sentences, "--work", tmp_path / "w", "--json"),
+        *("--rivals", "ours,spoken-to-signed", "--environment", place, "--plot"),
+    )
+    refused(run(*call, tmp_path / "a.svg"), "must end in .png")
+    refused(run(*call, tmp_path / "no" / "a.png"), "does not exist: make it first")
+    assert not asked
+    result = run(*call, tmp_path / "a.png")
+    assert result.code == 0, result.err
+    again = run(*call[:-4], "spoken-to-signed", "--no-checks", *call[-3:], tmp_path / "b.png")
+    assert again.code == 0, again.err
+    with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "b.png") as other:
+        assert one.width == other.width == 1000
+        assert one.height > other.height  # more rows, and the gains
+        colours = {c for _, c in one.getcolors(100000)}
+    assert {(11, 95, 165), (193, 68, 14), (158, 158, 158), (46, 125, 50)} <= colours
+
+
+class Parrot:
+    """A translator that says "hello" whatever it is given."""
+
+    def translate(self, line: Sequence[str]) -> str:
+        return "hello"
+
+
+def test_what_a_translator_adds_stands_beside_the_same_glosses_as_words() -> None:
+    reader = TextReader(Parrot(), {"AUNT": "AUNT"})  # type: ignore[arg-type]
+    found = reader.scores("told", [["IX-1", "ASK", "AUNT"]], ["I ask, aunt!"])
+    assert (found["told_bleu1"], found["told_wer"]) == (0, 100)
+    assert (found["told_words_rouge_l"], found["told_words_wer"]) == (100, 0)
+    bounds = reader.bounds([["ASK", "AUNT"], ["ALL"]], ["ask aunt", "all"])
+    assert bounds["reference glosses"]["words_wer"] == 0 < bounds["reference glosses"]["text_wer"]
+    assert bounds["reference glosses that the judge knows"]["words_length_ratio"] == pytest.approx(1 / 3)
+    assert bounds["reference glosses, sentences shuffled"]["words_wer"] > 100  # 4 edits of 3 words
 
 
 def test_found_tells_a_hand_in_its_place_from_one_that_is_not() -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stable_signer.errors import StableSignerError
 from stable_signer.metrics.text import (
     Spanned,
+    bleu,
+    bleu_counts,
+    bleu_of,
     edit_distance,
     lcs_length,
     rouge_l,
@@ -58,3 +63,12 @@ def test_a_span_counts_when_it_stands_over_the_same_signs() -> None:
     scores = span_scores([short], [reference])
     assert scores["wh-question"]["f1"] == 0 and scores["topic"]["support"] == 0
     assert scores["all"]["precision"] == 0
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(*[st.lists(st.sampled_from("abc"), max_size=7)] * 2), min_size=1, max_size=6))
+def test_bleu_of_summed_counts_is_that_of_the_lines(lines: list[tuple[list[str], list[str]]]) -> None:
+    said, wanted = ([" ".join(side) for side in both] for both in zip(*lines, strict=True))
+    sums = bleu_counts(said, wanted).sum(0)
+    whole = bleu(said, wanted)
+    assert [bleu_of(sums, n) for n in (1, 2, 3, 4)] == pytest.approx(whole)

@@ -107,12 +107,16 @@ def evaluate_end_to_end(
         int, typer.Option(help="Of so many of those, also the video with the look diffusion.", min=0)
     ] = 0,
     seed: Annotated[int, typer.Option(help="Decides which sentences --videos draws.", min=0)] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Write the report as a picture to this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")] = False,
 ) -> None:
     """Sentences through ours and a rival, read back by a recogniser that has seen only real people."""
     from stable_signer.end_to_end import run
+    from stable_signer.end_to_end.plot import plot_report
     from stable_signer.metrics.recognition import Recogniser
 
+    if plot is not None:
+        _destination(plot, ".png")
     wanted = [s for path in sentences for s in run.read_sentences(path)]
     work.mkdir(parents=True, exist_ok=True)
     systems = [s.strip() for s in rivals.split(",") if s.strip()]
@@ -129,6 +133,8 @@ def evaluate_end_to_end(
         diffusion=diffusion,
         seed=seed,
     )
+    if plot is not None:
+        plot_report(report, plot)
     if as_json:
         print(json.dumps(report, indent=2))  # noqa: T201 - for a program to read
     else:
@@ -149,18 +155,28 @@ def _show_end_to_end(report: Mapping[str, Any]) -> None:
         table.add_row(name, *(f"{row[k]:.2f}" if k in row else "–" for k in (*keys, *more)))
     console = Console(width=220)
     console.print(table)
-    scores = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "wer")
-    text = Table("system", *scores, *(f"told {k}" for k in scores), title="put back into English")
+    kinds, scores = ("text", "words", "told", "told_words"), ("bleu1", "bleu4", "rouge_l", "wer")
+    text = Table(
+        "system",
+        *(f"{kind.replace('_', ' ')} {k}" for kind in kinds for k in scores),
+        title="put back into English, and (words) the same glosses taken as words",
+    )
     for name, row in (*report["text_bounds"].items(), *report["rows"].items()):
-        values = (row.get(f"{kind}_{k}") for kind in ("text", "told") for k in scores)
+        values = (row.get(f"{kind}_{k}") for kind in kinds for k in scores)
         text.add_row(name, *("–" if v is None else f"{v:.2f}" for v in values))
     console.print(text)
-    if "gain" in report:
-        told = report["gain"]
-        console.print(
-            f"BLEU-4 against the rival: {told['bleu4_gain']:+.1f}% "
-            f"({told['bleu4_low']:+.1f} to {told['bleu4_high']:+.1f}, 95% of a paired bootstrap)"
-        )
+    for key, made in (("gain", ""), ("gain_from_video", ", from the video")):
+        for kind, told in report.get(key, {}).items():
+            console.print(
+                f"against the rival{made}, {kind}: "
+                + ", ".join(
+                    f"BLEU-{n} {told[f'bleu{n}_gain']:+.1f}% "
+                    f"({told[f'bleu{n}_low']:+.1f} to {told[f'bleu{n}_high']:+.1f})"
+                    for n in (1, 4)
+                    if f"bleu{n}_gain" in told
+                )
+                + ", 95% of a paired bootstrap"
+            )
 
 
 @study_app.callback()

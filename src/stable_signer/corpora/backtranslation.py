@@ -44,9 +44,10 @@ CANDIDATES = 30  # translations of a line among which weights are chosen
 FREE = tuple(f for f in FEATURES if f != "language")  # its weight is 1: only proportions count
 NOTHING = ""  # the gloss, or word, that stands for none
 FIRST_WEIGHTS = {
-    "phrase": 0.3, "phrase_back": 0.5, "lexical": 0.35, "lexical_back": 1.0, "language": 1.0,
-    "words": 2.4, "readings": -3.0, "jump": -0.5, "unseen": -1.5, "silent": 3.0,
+    "phrase": 0.3485, "phrase_back": -0.0228, "lexical": 0.0946, "lexical_back": 1.1211, "language": 1.0,
+    "words": 2.7, "readings": 0.8238, "jump": -1.2978, "unseen": -1.786, "silent": 4.6688, "own": 0.5,
 }  # fmt: skip
+"""Where the search for weights begins: those that an earlier form of the translator ended with."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Settings:
 
     rounds: of the alignment, in either direction. pull: counts that the dictionary adds. sharpness: of the
     diagonal. no_partner: probability of a word without a gloss. smoothing: counts of the lexical model
-    that a reading is given. least: how often a reading of more than one gloss, and three words in a row,
+    that a reading is given. discount: what each reading's own count loses, so that one seen once is
+    no certainty. least: how often a reading of more than one gloss or word, and three words in a row,
     must be seen to be kept: so that no line of the corpus can be put together from the table. order: of the
     language model. fillers: how many; negative: no dictionary.
     """
@@ -65,6 +67,7 @@ class Settings:
     sharpness: float = 3.0
     no_partner: float = 0.2
     smoothing: float = 1.0
+    discount: float = 0.6
     least: int = 2
     order: int = 3
     fillers: int = 12
@@ -369,11 +372,12 @@ def _scored(
     found: dict[tuple[str, ...], list[Reading]] = defaultdict(list)
     k = settings.smoothing
     for (run, words), count in joint.items():
-        if len(run) > 1 and count < settings.least:
+        if (len(run) > 1 or len(words) > 1) and count < settings.least:
             continue
         there, here = lexical[run, words]
-        phrase = math.log((count + k * math.exp(there)) / (of_run[run] + k))
-        back = math.log((count + k * math.exp(here)) / (of_words[words] + k))
+        left = count - settings.discount
+        phrase = math.log((left + k * math.exp(there)) / (of_run[run] + k))
+        back = math.log((left + k * math.exp(here)) / (of_words[words] + k))
         found[run].append(Reading(words, (phrase, back, there, here)))
     for sign, count in said.items():
         share = math.log((silent[sign] + 0.05) / (count + 1.0))
@@ -607,7 +611,7 @@ def cross_validated(
     search: Search | None = None,
     start: Mapping[str, float] = FIRST_WEIGHTS,
     free: Sequence[str] = FREE,
-    rounds: int = 4,
+    rounds: int = 3,
     seed: int = 0,
 ) -> Validated:
     """Find weights on held-out files.

@@ -32,15 +32,15 @@ from stable_signer.end_to_end import kept
 from stable_signer.end_to_end.kept import Signed
 from stable_signer.end_to_end.redetection import LOOK, SIZE, looked_at, still
 from stable_signer.end_to_end.rivals import SpokenToSigned, export_lexicon
-from stable_signer.end_to_end.text import TextReader
+from stable_signer.end_to_end.text import WORDS, TextReader
 from stable_signer.errors import StableSignerError
 from stable_signer.media import posefile
 from stable_signer.media.files import Outputs, read_bytes
 from stable_signer.media.landmarks import NEEDS, check_mediapipe
 from stable_signer.metrics import recognition as rec
-from stable_signer.metrics.backtranslation import BackTranslator
+from stable_signer.metrics.backtranslation import BackTranslator, as_words, text_words
 from stable_signer.metrics.motion import describe, mean_pose
-from stable_signer.metrics.text import bleu, text_scores
+from stable_signer.metrics.text import bleu_counts, bleu_of, text_scores
 from stable_signer.pipeline import DEFAULT_MOTION, StableSigner, check_look
 from stable_signer.slp_moe.compose import mirrored
 
@@ -306,7 +306,7 @@ def score(
 
     sign_top1, sign_top5: of the signs that the system says it makes, the share that the judge recognises.
     planned_*: the same scores for what it says it signs, as if every sign were recognised.
-    text_*, told_*, planned_text_*: of English made of it (`text.py`).
+    text_*, told_*, planned_text_*: of English made of it, each with its companion of words (`text.py`).
     """
     names = reader.names
     wanted = [" ".join(names[g] for g in s.glosses if g in names) for s in sentences]
@@ -315,11 +315,8 @@ def score(
         f"planned_{k}": v for k, v in text_scores([" ".join(o.claimed) for o in outcomes], wanted).items()
     }
     texts = [s.text for s in sentences]
-    read = [reader.glosses_of(b[0] for b in o.best) for o in outcomes]
-    planned = [o.filled(reader.glosses_of(o.claimed)) for o in outcomes]
-    out |= reader.scores("text", read, texts)
-    out |= reader.scores("told", [o.filled(r) for o, r in zip(outcomes, read, strict=True)], texts)
-    out |= reader.scores("planned_text", planned, texts)
+    for kind, lines in _lines(outcomes, reader).items():
+        out |= reader.scores(kind, lines, texts)
     pairs = [(c, b) for o in outcomes for c, b in zip(o.claimed, o.best, strict=True)]
     out["signs"] = float(len(pairs))
     out["sign_top1"] = float(np.mean([c == b[0] for c, b in pairs])) if pairs else 0.0
@@ -334,28 +331,53 @@ def score(
 
 
 def gain(
-    ours: Sequence[Outcome],
-    rival: Sequence[Outcome],
-    sentences: Sequence[Sentence],
-    names: Mapping[str, str],
-    seed: int = 0,
-) -> dict[str, float]:
-    """Relative gain in BLEU-4 (and BLEU-1) in percent, with the 95% interval of a paired bootstrap."""
+    ours: Sequence[Outcome], rival: Sequence[Outcome], sentences: Sequence[Sentence], reader: TextReader
+) -> dict[str, dict[str, float]]:
+    """Relative gain in BLEU-4 and BLEU-1, in percent, with its 95% interval, by what is compared.
+
+    glosses: as the row's own; text, words, told, told_words, planned_text, planned_words: the scores of
+    English of that name (`text.py`). A paired bootstrap over sentences; the same draws for all of them.
+    BLEU-4 is left out where a side has no four in a row: it is 0 then by its definition.
+    """
+    names, texts = reader.names, [text_words(s.text) for s in sentences]
     wanted = [" ".join(names[g] for g in s.glosses if g in names) for s in sentences]
-    a, b = [o.read for o in ours], [o.read for o in rival]
-    rng = np.random.default_rng(seed)
-    draws: list[tuple[float, float]] = []
+    lines = [_lines(side, reader) for side in (ours, rival)]
+    found = {"glosses": _gain([o.read for o in ours], [o.read for o in rival], wanted)}
+    for kind, plain in WORDS.items():
+        for name, form in ((kind, reader.text), (plain, as_words)):
+            own, other = ([form(line) for line in side[kind]] for side in lines)
+            found[name] = _gain(own, other, texts)
+    return found
+
+
+def _lines(outcomes: Sequence[Outcome], reader: TextReader) -> dict[str, list[list[str]]]:
+    """Glosses of each sentence, by the kinds of WORDS."""
+    read = [reader.glosses_of(b[0] for b in o.best) for o in outcomes]
+    return {
+        "text": read,
+        "told": [o.filled(r) for o, r in zip(outcomes, read, strict=True)],
+        "planned_text": [o.filled(reader.glosses_of(o.claimed)) for o in outcomes],
+    }
+
+
+def _gain(ours: Sequence[str], rival: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+    """Keys bleu4_gain, _low, _high and bleu1_...; none of an order of which a side has no n-gram at all."""
+    rng = np.random.default_rng(0)
+    counts = [bleu_counts(side, wanted) for side in (ours, rival)]
+    orders = [n for n in (4, 1) if all(c[:, 3 + n].any() for c in counts)]  # columns 4 to 7: n-grams in all
+    draws: list[list[float]] = []
     for k in range(DRAWS + 1):
         rows = np.arange(len(wanted)) if k == 0 else rng.integers(0, len(wanted), len(wanted))
-        ref = [wanted[i] for i in rows]
-        x, y = bleu([a[i] for i in rows], ref), bleu([b[i] for i in rows], ref)
-        draws.append((100 * (x[3] / max(y[3], 1e-9) - 1), 100 * (x[0] / max(y[0], 1e-9) - 1)))
+        x, y = (c[rows].sum(0) for c in counts)
+        draws.append([100 * (bleu_of(x, n) / max(bleu_of(y, n), 1e-9) - 1) for n in orders])
     table = np.array(draws)
-    low, high = np.percentile(table[1:], [2.5, 97.5], axis=0)
-    return {
-        "bleu4_gain": table[0, 0], "bleu4_low": low[0], "bleu4_high": high[0],
-        "bleu1_gain": table[0, 1], "bleu1_low": low[1], "bleu1_high": high[1],
-    }  # fmt: skip
+    found: dict[str, float] = {}
+    for place, n in enumerate(orders):
+        low, high = np.percentile(table[1:, place], [2.5, 97.5])
+        found |= {
+            f"bleu{n}_gain": table[0, place], f"bleu{n}_low": float(low), f"bleu{n}_high": float(high),
+        }  # fmt: skip
+    return found
 
 
 def evaluate(
@@ -413,7 +435,7 @@ def evaluate(
     report: dict[str, Any] = {"sentences": len(sentences), "rows": rows, "text_bounds": bounds}
     told = RIVAL in systems and first != RIVAL
     if told:
-        report["gain"] = gain(own, outcomes[RIVAL], sentences, names)
+        report["gain"] = gain(own, outcomes[RIVAL], sentences, reader)
     if redetect is None:
         return report
     picked = _picked(len(sentences), videos, seed)
@@ -428,7 +450,7 @@ def evaluate(
         name = f"{system}, {how}" if how else system
         rows[f"{name}, from the video"] = score(read, some, reader, driving)
     if told:
-        report["gain_from_video"] = gain(looked[first, ""], looked[RIVAL, ""], some, names)
+        report["gain_from_video"] = gain(looked[first, ""], looked[RIVAL, ""], some, reader)
     if diffusion:
         few = some[:diffusion]
         for look in (LOOK, "diffusion"):

@@ -7,6 +7,9 @@ Two readings of each line, because the judge knows few signs:
   the same, and only there: a figure that stands still tells most of it too (row mean-pose).
 
 Beside them `planned_text_*`: all that a system says it signs, as if every sign were read.
+
+Each has a companion from the same glosses taken as words, with no translator: `words_*`, `told_words_*`,
+`planned_words_*`. Where the translator's figure is not above it, the translator adds nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +21,10 @@ from stable_signer.metrics.text import text_scores
 
 Line = Sequence[str]  # glosses
 SCORES = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "wer", "length_ratio")
+WORDS = {"text": "words", "told": "told_words", "planned_text": "planned_words"}
+"""What the companion of each kind of scores is called."""
 BOUNDS = {
     "glosses": "reference glosses",
-    "words": "reference glosses as words",
     "known": "reference glosses that the judge knows",
     "shuffled": "reference glosses, sentences shuffled",
 }
@@ -49,21 +53,25 @@ class TextReader:
         return self._read[key]
 
     def scores(self, name: str, lines: Iterable[Line], texts: Sequence[str]) -> dict[str, float]:
-        """Scores of lines against texts, each key with `name` and an underscore in front."""
-        found = text_scores([self.text(line) for line in lines], [text_words(t) for t in texts])
-        return {f"{name}_{key}": found[key] for key in SCORES}
+        """Scores of lines against texts, as the translator has them and as words.
+
+        Each key has `name`, one of WORDS, or its companion, and an underscore in front.
+        """
+        lines, wanted = list(lines), [text_words(t) for t in texts]
+        found = text_scores([self.text(line) for line in lines], wanted)
+        plain = text_scores([as_words(line) for line in lines], wanted)
+        return {f"{name}_{key}": found[key] for key in SCORES} | {
+            f"{WORDS[name]}_{key}": plain[key] for key in SCORES
+        }
 
     def bounds(self, lines: Sequence[Line], texts: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Ceilings and floors of the references' own glosses, by name: rows with `text_*` only.
+        """Ceilings and floors of the references' own glosses, by name: rows with `text_*`, `words_*` only.
 
-        No system and no judge is in them: the translator with every sign read, the same glosses taken as
-        words, those that the judge knows, and the glosses of the next sentence.
+        No system and no judge is in them: every sign read, those that the judge knows, and the glosses of
+        the next sentence.
         """
-        wanted = [text_words(t) for t in texts]
-        plain = text_scores([as_words(line) for line in lines], wanted)
         return {
             BOUNDS["glosses"]: self.scores("text", lines, texts),
-            BOUNDS["words"]: {f"text_{key}": plain[key] for key in SCORES},
             BOUNDS["known"]: self.scores("text", [[g for g in x if g in self.names] for x in lines], texts),
             BOUNDS["shuffled"]: self.scores("text", [*lines[1:], *lines[:1]], texts),
         }

@@ -3,8 +3,9 @@
 A phrase-based statistical translator: runs of up to four glosses have readings of up to five words, each with
 smoothed probabilities; a reading may be silent; a beam search puts readings one after the other, not always
 in the signs' order, and weighs them with a Kneser-Ney language model of English. A gloss that was never seen
-is read as an English word that the lexicon has for it, or as itself in lower case, in any of its forms. All
-of it is in `weights/backtranslation.txt`, made by `corpora/backtranslation.py`; its card says from what.
+is read as an English word that the lexicon has for it, or as itself in lower case, in any of its forms; a
+line of which too many were never seen is not translated but taken as words. All of it is in
+`weights/backtranslation.txt`, made by `corpora/backtranslation.py`; its card says from what.
 
 Glosses are those of `weights/glosses.csv`, upper case; a spelled word is `fs-NAME`. What stands for a spelled
 word is the class `fs-` among glosses and `@0`, `@1` ... among a reading's words (the number counts the
@@ -39,11 +40,13 @@ FEATURES = (
     "jump",  # glosses that the search leaps over between two readings
     "unseen",  # readings by the dictionary, not from the pairs
     "silent",  # log-probability that a gloss says nothing
+    "own",  # glosses that are read by a form of their own name
 )  # fmt: skip
 SPELLED = "fs-"
 NAME = "@"
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 LONGEST_RUN, LONGEST_READING = 4, 5  # glosses, words
+STRANGE = 0.4  # of a line's glosses never seen: with more it is taken as words
 _CLITICS = ("'s", "n't", "'m", "'re", "'ll", "'ve", "'d")
 
 
@@ -126,6 +129,21 @@ def forms(word: str) -> tuple[str, ...]:
     return (word, *sorted(found - {word}))
 
 
+@lru_cache(maxsize=8192)
+def _own(gloss: str) -> frozenset[str]:
+    """Forms of a gloss's own name; none of one that points, whose pronoun changes with its place."""
+    return frozenset() if gloss in _POINTING else frozenset(forms(plain_word(gloss)))
+
+
+def own_names(run: Sequence[str], words: Sequence[str]) -> int:
+    """How many glosses of a run are read by a form of their own name, or spelled as they are."""
+    line = f" {' '.join(words)} "
+    return sum(
+        f"{NAME}{k}" in words if gloss.startswith(SPELLED) else any(f" {f} " in line for f in _own(gloss))
+        for k, gloss in enumerate(run)
+    )
+
+
 # ----------------------------------------------------------------------------------------------------
 # The tables
 # ----------------------------------------------------------------------------------------------------
@@ -201,6 +219,7 @@ class _Option(NamedTuple):
     last: int  # excluded
     reading: Reading
     spoken: tuple[str, ...]  # words as the language model has them
+    own: int  # glosses read by a form of their own name
     fixed: float
 
 
@@ -238,9 +257,20 @@ class BackTranslator:
         return _parsed(file.read_bytes(), "weights/backtranslation.txt")
 
     def translate(self, glosses: str | Sequence[str]) -> str:
-        """A line of glosses as a line of `text_words`; an empty line stays one. Nothing in it is random."""
+        """A line of glosses as a line of `text_words`; an empty line stays one. Nothing in it is random.
+
+        A line of which more than STRANGE of the glosses were never seen is left as words (`as_words`): what
+        is known of the others says nothing of such a line.
+        """
+        line = glosses.split() if isinstance(glosses, str) else glosses
+        if sum(not self.knows(g) for g in line) > STRANGE * len(line):
+            return text_words(as_words(line))
         found = self.candidates(glosses, 1)
         return found[0].text if found else ""
+
+    def knows(self, gloss: str) -> bool:
+        """Was a gloss seen in the pairs? Spelled words are all alike."""
+        return ((SPELLED,) if gloss.startswith(SPELLED) else (gloss,)) in self.readings
 
     def candidates(self, glosses: str | Sequence[str], most: int) -> list[Candidate]:
         """Up to `most` different translations of a line, best first; none of an empty line."""
@@ -293,14 +323,16 @@ class BackTranslator:
                 tried = []
                 for reading in self._readings(line[first:last]):
                     spoken = tuple(NAME if w[0] == NAME else w for w in reading.words)
-                    fixed = self._weighed(reading)
-                    tried.append((fixed + self._alone(spoken), _Option(first, last, reading, spoken, fixed)))
+                    own = own_names(line[first:last], reading.words)
+                    fixed = self._weighed(reading, own)
+                    option = _Option(first, last, reading, spoken, own, fixed)
+                    tried.append((fixed + self._alone(spoken), option))
                 tried.sort(key=lambda x: (-x[0], x[1].reading.words))
                 if tried:
                     found[first, last] = [o for _, o in tried[: self.search.options]]
         return found
 
-    def _weighed(self, reading: Reading) -> float:
+    def _weighed(self, reading: Reading, own: int) -> float:
         w = self.weights
         return (
             sum(w[name] * s for name, s in zip(FEATURES, reading.scores, strict=False))
@@ -308,6 +340,7 @@ class BackTranslator:
             + w["readings"]
             + w["unseen"] * reading.unseen
             + w["silent"] * reading.silent
+            + w["own"] * own
         )
 
     def _alone(self, words: Sequence[str]) -> float:
@@ -406,6 +439,7 @@ class BackTranslator:
             sums["jump"] += abs(option.first - place)
             sums["unseen"] += option.reading.unseen
             sums["silent"] += option.reading.silent
+            sums["own"] += option.own
             place = option.last
         sums["jump"] += len(line) - place
         sums["language"] = self.language.line(spoken)

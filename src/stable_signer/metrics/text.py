@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import sacrebleu
 
 from stable_signer.errors import StableSignerError
@@ -25,6 +26,31 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, f
         metric = sacrebleu.BLEU(tokenize="none", max_ngram_order=order, force=True)
         scores.append(metric.corpus_score(list(hypotheses), [list(references)]).score)
     return scores[0], scores[1], scores[2], scores[3]
+
+
+def bleu_counts(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """What BLEU is made of, a row a line, (N, 10) whole numbers: n-grams of 1 to 4 that the reference has,
+    n-grams in all, words of the hypothesis, words of the reference. `bleu_of` takes sums of rows."""
+    rows = []
+    for hypothesis, reference in zip(hypotheses, references, strict=True):
+        h, r = hypothesis.split(), reference.split()
+        ours, theirs = ([_grams(words, n) for n in range(1, 5)] for words in (h, r))
+        right = [(a & b).total() for a, b in zip(ours, theirs, strict=True)]
+        rows.append([*right, *(a.total() for a in ours), len(h), len(r)])
+    return np.array(rows, dtype=int).reshape(-1, 10)
+
+
+def _grams(words: Sequence[str], size: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(words[k : k + size]) for k in range(len(words) - size + 1))
+
+
+def bleu_of(counts: np.ndarray, order: int) -> float:
+    """BLEU-`order` in percent of summed rows of `bleu_counts`, (10,): what `bleu` gives for those lines."""
+    right, said = counts[:order].tolist(), counts[4 : 4 + order].tolist()
+    found = sacrebleu.BLEU.compute_bleu(
+        right, said, int(counts[8]), int(counts[9]), smooth_method="exp", max_ngram_order=order
+    )
+    return float(found.score)
 
 
 def lcs_length(a: Sequence[str], b: Sequence[str]) -> int:
