@@ -1,7 +1,7 @@
 """Ours beside spoken-to-signed on this machine, in one run: time, memory, energy, and how cost grows.
 
     python benchmarks/performance.py --rival /path/to/venv-rival [--counts 1 10 100] [--size 512]
-        [--look mesh] [--rounds 1] [--install] [--json performance.json]
+        [--look diffusion] [--rounds 1] [--install] [--json performance.json]
 
 Four tables, ours and the rival taking turns in each. The rival gets our lexicon in its own form, made before
 the clock starts.
@@ -335,7 +335,7 @@ def main() -> None:
     parser.add_argument("--rival", type=Path, required=True, help="environment with spoken-to-signed")
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 10, 100])
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--look", default="mesh")
+    parser.add_argument("--look", default="diffusion")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--install", action="store_true")
     parser.add_argument("--json", type=Path)

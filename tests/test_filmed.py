@@ -152,7 +152,7 @@ def test_a_checked_look_stays_when_it_is_checked_again(learned: Path) -> None:
     assert (drawn["look"], drawn["size"], drawn["style"]) == ("diffusion", SIZE, None)
     assert checked_look(**drawn) == drawn == checked_look(str(learned), look="diffusion", size=SIZE)
     ours = checked_look()
-    assert (ours["signer"], ours["look"], ours["size"]) == ("maya", "mesh", 512)
+    assert (ours["signer"], ours["look"], ours["size"]) == ("maya", "diffusion", 512)
     assert checked_look(**ours) == ours
 
 

@@ -69,3 +69,12 @@ def test_the_same_sentence_always_has_the_same_pieces() -> None:
     """The shipped vocabularies were saved with the dropout of their training on: plans changed by chance."""
     vocabulary = load_reader("ase").vocabulary
     assert len({tuple(vocabulary.text_ids("Where is my school?", "ase")) for _ in range(50)}) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["The man who called you is a teacher.", "Yesterday, the man who works here called me."]
+)
+def test_the_rules_take_over_a_relative_clause_and_say_so(planner: SlulPlanner, text: str) -> None:
+    draft = planner.draft(text)
+    assert draft.planner == "rules" and any("relative clauses" in note for note in draft.notes)
+    assert "relative-clause" in {s.kind for s in draft.spans}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 
 from torch import Tensor
@@ -222,7 +223,8 @@ def _unsuited(items: list[Item], sentence: Slotted | None, question: bool) -> st
     """Why SLUL should not try a sentence; "" when it should."""
     if any(i.tag in ("IF", "WHEN") for i in items):
         return "conditions and time clauses are shown better by the rules"
-    if relative_clause(items):
+    pieces = (list(piece) for comma, piece in groupby(items, lambda i: i.tag == "COMMA") if not comma)
+    if any(map(relative_clause, pieces)):
         return "relative clauses are shown better by the rules"
     if question and any(i.tag == "COMMA" for i in items):
         return "the rules know which part of it is the question"
