@@ -22,7 +22,10 @@ def check_network_size(size: int) -> None:
     """Raises StableSignerError for a size that is not in NETWORK_SIZES."""
     if size not in NETWORK_SIZES:
         small, large = NETWORK_SIZES
-        raise StableSignerError(f"the diffusion look draws at {small} or {large} pixels, not {size}")
+        raise StableSignerError(
+            f"the diffusion look draws at {small} or {large} pixels, not {size}: "
+            "choose one of these, or the look mesh"
+        )
 
 
 @dataclass(frozen=True)
