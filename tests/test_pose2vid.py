@@ -272,8 +272,8 @@ def test_weights_that_are_missing_or_of_another_layout_are_refused(weights: Path
 def test_a_latent_serves_as_many_frames_as_asked_and_only_cells_with_the_figure_are_drawn(
     weights: Path,
 ) -> None:
-    from stable_signer.pose2vid.diffusion import BLOCK, CELLS, DiffusionRenderer, Told
-    from stable_signer.pose2vid.sampler import Pose2Vid
+    from stable_signer.pose2vid.diffusion import BLOCK, DiffusionRenderer, Told
+    from stable_signer.pose2vid.sampler import CELLS, Pose2Vid
 
     model = Pose2Vid.from_pretrained(weights)
     appearance = Appearance(SIGNERS["maya"], STYLES["studio"])

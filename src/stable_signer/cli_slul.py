@@ -179,14 +179,9 @@ def _planner(name: str, language: str, weights: Path | None) -> Callable[[str], 
 
         return glossed
     from stable_signer.slp_moe.nonmanual import shows
-    from stable_signer.slul.nonmanual_head import ALL_LEARNED, GRAMMAR
-    from stable_signer.slul.planner import SlulPlanner
-    from stable_signer.slul.rules import RulePlanner
+    from stable_signer.slul.planner import planner_of
 
-    made: RulePlanner = RulePlanner(Glossary.load())
-    if name != "rules":
-        learned = ALL_LEARNED if name == "slul-face" else GRAMMAR
-        made = SlulPlanner(Glossary.load(), weights, learned)
+    made = planner_of(name, Glossary.load(), weights)
 
     def planned(text: str) -> Spanned:
         draft = made.draft(text, language)

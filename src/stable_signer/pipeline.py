@@ -703,14 +703,9 @@ def shipped_stages(
     # Loaded when they are first needed: drawing a .pose needs neither.
     @cache
     def planner() -> RulePlanner:
-        from stable_signer.slul.nonmanual_head import ALL_LEARNED, GRAMMAR
-        from stable_signer.slul.planner import SlulPlanner
-        from stable_signer.slul.rules import RulePlanner
+        from stable_signer.slul.planner import planner_of
 
-        if planner_name == "rules":
-            return RulePlanner(Glossary.load())
-        learned = ALL_LEARNED if planner_name == "slul-face" else GRAMMAR
-        return SlulPlanner(Glossary.load(), learned=learned)
+        return planner_of(planner_name, Glossary.load())
 
     lexicon = cache(lexicon or Lexicon.load)
 

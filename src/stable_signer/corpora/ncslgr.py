@@ -28,8 +28,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stable_signer.errors import StableSignerError
 from stable_signer.slul.glosses import Glossary
+from stable_signer.slul.nonmanual_head import runs
 from stable_signer.slul.plan import Span
 
 DEV_FILES = ("ncslgr10t.xml", "ncslgr10d.xml", "siblings.xml", "football.xml")
@@ -203,13 +206,11 @@ def _face(tiers: Mapping[str, Any], times: Sequence[tuple[float, float]]) -> tup
             kind = next((k for (t, word), k in FACE.items() if t == tier and word in value), "")
             if kind and value not in ("ONSET", "OFFSET"):
                 under.setdefault(kind, set()).update(_under(times, start, end))
-    out = []
-    for kind, places in under.items():
-        for place in sorted(places):
-            if place - 1 not in places:
-                last = next(k for k in range(place, len(times)) if k + 1 not in places)
-                out.append(Span(kind, place, last))
-    return tuple(out)
+    return tuple(
+        Span(kind, first, last)
+        for kind, places in under.items()
+        for first, last in runs(np.isin(np.arange(len(times)), list(places)))
+    )
 
 
 def _under(times: Sequence[tuple[float, float]], start: float, end: float) -> list[int]:

@@ -40,6 +40,11 @@ def unit_cells(cells: Tensor) -> Tensor:
     return cells.float() * (2 / 255) - 1
 
 
+def told_cells(maps: Tensor) -> Tensor:
+    """Control maps (B, CHANNELS, H, W) uint8 -> what the networks are told (B, CELL, H/4, W/4)."""
+    return unit_cells(map_cells(maps))
+
+
 def unlit(maps: Tensor) -> Tensor:
     """Control maps (B, CHANNELS, H, W) uint8 -> (B, 3, H, W) in [0, 1]: the surface's own colour."""
     return maps[:, ALBEDO : ALBEDO + 3].float() / 255
@@ -53,6 +58,11 @@ def coverage(maps: Tensor) -> Tensor:
 def over_grey(pictures: Tensor, share: Tensor) -> Tensor:
     """Pictures (B, 3, H, W) with what share (B, 1, H, W) does not cover made grey."""
     return pictures * share + GREY * (1 - share)
+
+
+def unlit_over_grey(maps: Tensor) -> Tensor:
+    """Control maps (B, CHANNELS, H, W) uint8 -> (B, 3, H, W) in [0, 1]: the unlit figure, grey behind it."""
+    return over_grey(unlit(maps), coverage(maps))
 
 
 def halved(maps: Tensor) -> Tensor:
@@ -100,7 +110,7 @@ class Autoencoder(ModelMixin, ConfigMixin):
 
     def decode(self, latent: Tensor, maps: Tensor) -> Tensor:
         """latent (B, L, H/8, W/8), maps (B, CHANNELS, H, W) uint8 -> picture (B, 3, H, W), not clamped."""
-        return self.decoder(latent, unit_cells(map_cells(maps)), unlit(maps))
+        return self.decoder(latent, told_cells(maps), unlit(maps))
 
 
 class GuidedDecoder(nn.Module):

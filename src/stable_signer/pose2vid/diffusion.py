@@ -22,7 +22,15 @@ from torch import Tensor, nn
 from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
-from stable_signer.pose2vid.autoencoder import CELL, FACTOR, coverage, over_grey, unit_cells, unlit
+from stable_signer.pose2vid.autoencoder import (
+    CELL,
+    FACTOR,
+    coverage,
+    over_grey,
+    unit_cells,
+    unlit,
+    unlit_over_grey,
+)
 from stable_signer.pose2vid.control import (
     COVERAGE,
     ControlFigure,
@@ -39,7 +47,6 @@ from stable_signer.slul.runs import best_device, has_bf16
 
 CAREFUL = 20  # steps of a frame in high quality
 HOLD = 2  # frames that one latent serves
-CELLS = NETWORK_SIZES[0] // FACTOR  # of a latent, in each direction
 BLOCK = 4  # cells: what is drawn is a rectangle of blocks, so that there are few shapes to compile for
 
 
@@ -174,10 +181,7 @@ class DiffusionRenderer:
         self.control = ControlFigure.of(self.studio)
         told = appearance.vector() if vector is None else vector
         self.vector = torch.from_numpy(told)[None].to(self.device)
-        channels = self.model.autoencoder.config.latent_channels
-        noise = torch.Generator().manual_seed(seed)
-        still = torch.randn(1, channels, CELLS, CELLS, generator=noise)
-        self.noise = still.to(self.device)  # one for all frames: no flicker
+        self.noise = self.model.noise(seed)
 
     def careful(self) -> DiffusionRenderer:
         """The same renderer with CAREFUL steps, and a latent for every frame."""
@@ -251,7 +255,7 @@ class DiffusionRenderer:
         if self.size != NETWORK_SIZES[0]:
             # what the decoder leaves outside the figure is anything: the upsampler learned from grey there
             figure = over_grey(figure.clamp(0, 1), coverage(told.small).to(self.device))
-            flat = over_grey(unlit(told.maps), coverage(told.maps)).to(self.device)
+            flat = unlit_over_grey(told.maps).to(self.device)
             figure = upsampler(figure, told.map_cells.to(self.device), flat)
         area = _area(told.cells, FACTOR * self.size // NETWORK_SIZES[0])
         lay_over(figure[0].cpu().numpy(), told.maps[0, COVERAGE].numpy(), picture[area[2:]])

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from stable_signer.body.motion import Motion
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import FACTOR, GREY, coverage, map_cells, unit_cells
+from stable_signer.pose2vid.autoencoder import GREY, coverage, told_cells
 from stable_signer.pose2vid.consent import ConsentCard
 from stable_signer.pose2vid.control import controls, posed_frames
 from stable_signer.pose2vid.diffusion import CAREFUL
@@ -62,16 +62,10 @@ class Filmed(nn.Module):
         drawn = self.model.autoencoder.decode(latent, maps).float()
         return drawn + (1 - coverage(maps)) * plate
 
-    def noise(self, seed: int = 0) -> Tensor:
-        """What every frame is drawn from, (1, L, SIZE / 8, SIZE / 8): one for all: no flicker."""
-        cells = SIZE // FACTOR
-        shape = (1, self.model.autoencoder.config.latent_channels, cells, cells)
-        return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.plate.device)
-
     @torch.inference_mode()
     def latent(self, maps: Tensor, before: Tensor | None, noise: Tensor, steps: int = 1) -> Tensor:
         """maps (1, C, SIZE, SIZE) uint8 and the latent of the frame before -> the frame's latent."""
-        return self.model.latents(unit_cells(map_cells(maps)), self.vector[None], before, noise, steps)
+        return self.model.latents(told_cells(maps), self.vector[None], before, noise, steps)
 
     @torch.inference_mode()
     def picture(self, latent: Tensor, maps: Tensor) -> Tensor:
@@ -81,7 +75,7 @@ class Filmed(nn.Module):
     def film(self, maps: Tensor, seed: int = 0) -> Tensor:
         """Consecutive maps (T, C, SIZE, SIZE) uint8 -> pictures (T, 3, SIZE, SIZE) in [0, 1]: one step a
         frame, each latent told the one before."""
-        noise, latent, pictures = self.noise(seed), None, []
+        noise, latent, pictures = self.model.noise(seed), None, []
         for one in maps.split(1):
             latent = self.latent(one, latent, noise)
             pictures.append(self.picture(latent, one))
@@ -176,7 +170,7 @@ class FilmedRenderer:
         self.networks, self.steps, self.size = signer.networks, steps, SIZE
         self.mesh, self.control = painted_body(signer.looks)
         self.camera = self.mesh.camera
-        self.noise = self.networks.noise()
+        self.noise = self.networks.model.noise()
 
     def careful(self) -> FilmedRenderer:
         """The same renderer with CAREFUL steps a frame."""

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from stable_signer.body.fit import Landmarks
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import coverage, map_cells, off_unit, unit_cells
+from stable_signer.pose2vid.autoencoder import coverage, off_unit, told_cells
 from stable_signer.pose2vid.consent import ConsentCard
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
@@ -177,7 +177,7 @@ def _loss(
     step = (step * last).round().long()
     noisy = scheduler.add_noise(clean, noise[0], step)
     vector = filmed.vector.expand(recipe.batch, VECTOR)
-    found = filmed.model.denoiser(noisy, step, previous, unit_cells(map_cells(maps[1])), vector)
+    found = filmed.model.denoiser(noisy, step, previous, told_cells(maps[1]), vector)
     held = (chance[:, 4] < recipe.held)[:, None, None, None]
     told, truth = torch.where(held, maps[2], maps[1]), torch.where(held, after, now)
     drawn = filmed.decode(found, told, plate)

@@ -17,9 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import Autoencoder, Upsampler
+from stable_signer.pose2vid.autoencoder import FACTOR, Autoencoder, Upsampler
 from stable_signer.pose2vid.controlnet import SIZES, Denoiser
+from stable_signer.pose2vid.framing import NETWORK_SIZES
 
+CELLS = NETWORK_SIZES[0] // FACTOR  # of a latent, in each direction
 PARTS = ("autoencoder", "denoiser", "upsampler")
 STEPS_TRAINED = 1000
 
@@ -115,6 +117,12 @@ class Pose2Vid(nn.Module):
         """The key of controlnet.SIZES."""
         widths = tuple(self.denoiser.unet.config.block_out_channels)
         return next(name for name, size in SIZES.items() if size["widths"] == widths)
+
+    def noise(self, seed: int = 0) -> Tensor:
+        """What every frame is drawn from, (1, L, CELLS, CELLS): one for all, so that nothing flickers."""
+        shape = (1, self.autoencoder.config.latent_channels, CELLS, CELLS)
+        drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        return drawn.to(next(self.parameters()).device)
 
     def latents(
         self,

@@ -37,14 +37,15 @@ from stable_signer.pose2vid.autoencoder import (
     Upsampler,
     coverage,
     halved,
-    map_cells,
     off_unit,
     over_grey,
-    unit_cells,
+    told_cells,
     unlit,
+    unlit_over_grey,
 )
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
-from stable_signer.pose2vid.controlnet import SIZES, Denoiser
+from stable_signer.pose2vid.controlnet import SIZES
+from stable_signer.pose2vid.diffusion import HOLD
 from stable_signer.pose2vid.frames import RUN, FramePool, Motions
 from stable_signer.pose2vid.likeness import weighed_loss
 from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, make_scheduler
@@ -172,23 +173,21 @@ class Frames:
         return pictures.float() / 255, maps, self.vector[rows]
 
     @torch.no_grad()
-    def draw_halves(self, autoencoder: Autoencoder, denoiser: Denoiser) -> None:
+    def draw_halves(self, model: Pose2Vid) -> None:
         """Draw the frames that are held at full size at half of it, as a video is drawn: each run from its
-        start, one step a latent, every second frame with the latent of the frame before."""
-        model = Pose2Vid(autoencoder, denoiser, Upsampler())
+        start, one step a latent that serves HOLD frames."""
         runs = self.loaded[: self.full // RUN]
         self.drawn = torch.empty(len(runs) * RUN, 3, 256, 256, dtype=torch.uint8)
-        shape = (1, autoencoder.config.latent_channels, 256 // FACTOR, 256 // FACTOR)
-        still = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        still = model.noise()
         for first in range(0, len(runs), TOGETHER):
             part = torch.tensor(runs[first : first + TOGETHER])
             noise, latent = still.expand(len(part), -1, -1, -1), None
             for k in range(RUN):
                 rows = part * RUN + k  # the k-th frame of each run
-                told = unit_cells(map_cells(self.maps[rows]))
-                if k % 2 == 0:
+                told = told_cells(self.maps[rows])
+                if k % HOLD == 0:
                     latent = model.latents(told, self.vector[rows], latent, noise)
-                figure = autoencoder.decoder(latent, told, unlit(self.maps[rows])).float().clamp(0, 1)
+                figure = model.autoencoder.decoder(latent, told, unlit(self.maps[rows])).float().clamp(0, 1)
                 figure = over_grey(figure, coverage(self.maps[rows]))
                 places = torch.arange(first, first + len(part)) * RUN + k
                 self.drawn[places] = (figure * 255).round().to(torch.uint8).cpu()
@@ -271,11 +270,11 @@ class DenoiserLoss(nn.Module):
         step = torch.where(chance[:, 2] < self.recipe.pure_noise, torch.ones_like(chance[:, 3]), chance[:, 3])
         step = (step * last).round().long()
         noisy = self.scheduler.add_noise(clean, noise[0], step)
-        found = self.model["denoiser"](noisy, step, previous, unit_cells(map_cells(maps[0])), vector)
+        found = self.model["denoiser"](noisy, step, previous, told_cells(maps[0]), vector)
         near = ((found.float() - clean) ** 2).mean()
         held = (chance[:, 5] < self.recipe.held)[:, None, None, None]
         served = torch.where(held, maps[1], maps[0])
-        drawn = self.model["decoder"](found, unit_cells(map_cells(served)), unlit(served))
+        drawn = self.model["decoder"](found, told_cells(served), unlit(served))
         return near * 0.1 + picture_loss(drawn, torch.where(held, after, now), served)
 
 
@@ -288,8 +287,7 @@ class UpsamplerLoss(nn.Module):
 
     def forward(self, picture: Tensor, half: Tensor, maps: Tensor) -> Tensor:
         """picture (B, 3, S, S), half (B, 3, S/2, S/2) as drawn, maps uint8 -> ()."""
-        flat = over_grey(unlit(maps), coverage(maps))
-        return picture_loss(self.model(half, unit_cells(map_cells(maps)), flat), picture, maps)
+        return picture_loss(self.model(half, told_cells(maps), unlit_over_grey(maps)), picture, maps)
 
 
 def train(
@@ -376,8 +374,9 @@ def _stage(
         objective = DenoiserLoss(model, autoencoder, recipe)
     else:
         objective = UpsamplerLoss(model)
-        before = (models[name].to(device, **layout).eval() for name in ("autoencoder", "denoiser"))
-        frames.draw_halves(*before)
+        whole = Pose2Vid(**models).to(device, **layout)  # type: ignore[call-overload]
+        frames.draw_halves(whole.eval())
+        model.train()
     mean = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, (0.9, 0.99), weight_decay=1e-4)
     first = int(state.get("step", 0))

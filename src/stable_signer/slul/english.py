@@ -331,6 +331,11 @@ def is_verb(word: str, verb: str) -> bool:
     return verb in lemmas(word).get("VERB", ())
 
 
+def is_plural(word: str) -> bool:
+    """Whether a noun is the plural of another word."""
+    return lemmas(word).get("NOUN", (word,))[0] != word
+
+
 def is_time_noun(word: str) -> bool:
     """Whether `word` is a noun that measures time, in the singular or plural."""
     return bool(TIME_NOUNS & {word, *lemmas(word).get("NOUN", ())})

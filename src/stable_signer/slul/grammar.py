@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from stable_signer.slul import english as en
-from stable_signer.slul.items import PREDICATES, Item
+from stable_signer.slul.items import PREDICATES, Item, has_predicate
 from stable_signer.slul.plan import Sign, Span
 from stable_signer.slul.relative import parted, relative_clause
 from stable_signer.slul.tagging import asks
@@ -82,7 +82,7 @@ class Clause:
 
     def has_predicate(self) -> bool:
         """Whether a verb, modal or form of be is in it."""
-        return any(i.tag in PREDICATES for i in self.items)
+        return has_predicate(self.items)
 
 
 @dataclass
@@ -137,13 +137,13 @@ def _cut(clause: Clause) -> Iterable[Clause]:
             continue  # "ask if" is whether, not a condition
         joined = (
             item.tag == "CONJ"
-            and _predicate(before)
+            and has_predicate(before)
             and (
                 _clause_follows(after[1:])
                 or (after[1:] and after[1].tag == "VERB" and _timed(before) and _timed(after))
             )
         )
-        opened = item.tag in ("IF", "WHEN", "SUB") and _predicate(before)
+        opened = item.tag in ("IF", "WHEN", "SUB") and has_predicate(before)
         closed = items[start].tag in ("IF", "WHEN") and _main_begins(before, after)
         if joined or opened or closed:
             yield Clause(before, pause=broken)
@@ -165,16 +165,12 @@ def _timed(items: list[Item]) -> bool:
     return any(i.tag == "TIME" or i.unit for i in items)
 
 
-def _predicate(items: list[Item]) -> bool:
-    return any(i.tag in PREDICATES for i in items)
-
-
 def _clause_follows(items: list[Item]) -> bool:
     """Whether a subject and a predicate follow, as after a conjunction that joins clauses."""
     return (
         bool(items)
         and items[0].tag != "VERB"
-        and _predicate(items[1:6])
+        and has_predicate(items[1:6])
         and (
             items[0].word in en.SUBJECTS
             or items[0].tag
@@ -185,7 +181,7 @@ def _clause_follows(items: list[Item]) -> bool:
 
 def _main_begins(before: list[Item], after: list[Item]) -> bool:
     """Whether the main clause begins here in "if it rains I will stay", written without a comma."""
-    if not _predicate(before[1:]) or before[-1].tag in (
+    if not has_predicate(before[1:]) or before[-1].tag in (
         "PREP",
         "CONJ",
         "ART",
@@ -205,7 +201,7 @@ def _main_begins(before: list[Item], after: list[Item]) -> bool:
         and not (before[-1].tag == "VERB" and before[-1].word in en.SPEECH_VERBS)
     )
     return (
-        (subject and _predicate(after[1:4]))
+        (subject and has_predicate(after[1:4]))
         or after[0].tag == "WH"
         or (after[0].tag in ("MODAL", "DO") and before[-1].tag not in ("PRON", "NOUN", "NAME", "NOT"))
     )

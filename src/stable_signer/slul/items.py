@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from stable_signer.errors import StableSignerError
@@ -34,6 +34,11 @@ class Item:
     def gloss(self) -> str:
         """The gloss of the first sign, or ""."""
         return self.signs[0].gloss if self.signs else ""
+
+
+def has_predicate(items: Iterable[Item]) -> bool:
+    """Whether a verb, modal or form of be is among items."""
+    return any(i.tag in PREDICATES for i in items)
 
 
 def spell(text: str, pace: str = "") -> Sign:

@@ -27,7 +27,7 @@ from stable_signer.slul.glosses import Glossary
 from stable_signer.slul.grammar import FUSED, NEGATIVE, Discourse, _join_negation, _light_verbs
 from stable_signer.slul.linker import Linker
 from stable_signer.slul.model import Checkpoint
-from stable_signer.slul.nonmanual_head import GRAMMAR, NonmanualHead
+from stable_signer.slul.nonmanual_head import ALL_LEARNED, GRAMMAR, NonmanualHead
 from stable_signer.slul.plan import Draft, Sign, Span
 from stable_signer.slul.reading import Item
 from stable_signer.slul.reading import Reader as TextReader
@@ -146,7 +146,6 @@ class SlulPlanner(RulePlanner):
             spans.append(Span("intensity", len(signs) - 1, len(signs) - 1))
         return signs, spans
 
-
     def _read_face(self, signs: list[Sign], spans: list[Span], question: bool) -> list[Span]:
         """`spans` with those that the non-manual head reads from the linker states of `signs`."""
         if not self.learned or self.weights is not None:  # its inputs are the states of the shipped weights
@@ -155,6 +154,13 @@ class SlulPlanner(RulePlanner):
         known = [s for s in kept if s.kind not in self.head.config.kinds]
         states = Linker(self.reader).of_draft(signs, known)
         return kept + self.head.spans([s.gloss for s in signs], states, question, self.learned)
+
+
+def planner_of(name: str, glossary: Glossary, weights: str | Path | None = None) -> RulePlanner:
+    """The planner "slul", "slul-face" (with all that the head has learned) or "rules"; `weights`: SLUL's."""
+    if name == "rules":
+        return RulePlanner(glossary)
+    return SlulPlanner(glossary, weights, ALL_LEARNED if name == "slul-face" else GRAMMAR)
 
 
 def uncovered(items: list[Item], signs: list[Sign]) -> list[str]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stable_signer.slul import english as en
-from stable_signer.slul.items import PREDICATES, Item
+from stable_signer.slul.items import PREDICATES, Item, has_predicate
 from stable_signer.slul.plan import Sign
 
 NOUN_PHRASE = frozenset({"ART", "DET", "POSS", "ADJ", "NUM", "NOUN", "NAME"})
@@ -62,12 +62,10 @@ def parted(
 ) -> tuple[list[Item], list[Item], list[Item]]:
     """The noun phrase, the relative clause, and the main clause with a pointing sign in the noun's place."""
     noun, said = items[found.first : found.noun], items[found.start : found.end]
-    many = (
-        noun[-1].tag == "NOUN" and en.lemmas(noun[-1].word).get("NOUN", (noun[-1].word,))[0] != noun[-1].word
-    )
+    many = noun[-1].tag == "NOUN" and en.is_plural(noun[-1].word)
     pointing = Item("", "they" if many else "it", "PRON", [sign("IX-3-PL" if many else "IX-3", "")])
     rest = items[found.end :]
-    if rest and not _predicate(rest) and any(i.tag in BARE for i in items[: found.first]):
+    if rest and not has_predicate(rest) and any(i.tag in BARE for i in items[: found.first]):
         rest[0].tag = "VERB"  # "does the cat that ... drink": the reader takes it for another noun
     return noun, said, [*items[: found.first], pointing, *rest]
 
@@ -143,7 +141,3 @@ def _phrase_end(items: Sequence[Item], start: int, after: int) -> int | None:
                 if items[at - 1].tag in ("NOUN", "NAME"):
                     break
     return at if at < len(items) else None
-
-
-def _predicate(items: Sequence[Item]) -> bool:
-    return any(i.tag in PREDICATES for i in items)

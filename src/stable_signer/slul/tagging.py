@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stable_signer.slul import english as en
-from stable_signer.slul.items import PREDICATES, Item
+from stable_signer.slul.items import Item, has_predicate
 from stable_signer.slul.tokens import Token
 
 NOMINAL = frozenset({"ART", "DET", "POSS", "NUM", "PREP", "SILENT", "ADJ"})
@@ -205,7 +205,7 @@ class Tagger:
         told = self.last_tag == "PRON" and clause and any(i.tag == "VERB" for i in self.made)
         content = self.last_tag in ("VERB", "ADJ") and (clause or name)
         finite = after in en.BE or after in en.MODALS or en.verb_form(after) in ("third", "past", "base")
-        plural = en.lemmas(after).get("NOUN", (after,))[0] != after
+        plural = en.is_plural(after)
         content = content or (self.last_tag == "VERB" and plural)
         relative = self.last_tag == "NOUN" and (clause or finite or name)
         return "THAT" if told or content or relative else "DET"
@@ -262,7 +262,7 @@ class Tagger:
         inverted = self.word(index + 1) not in en.SUBJECTS and "<comma>" not in self.words[index:]
         if word == "when" and not (last and asks(last)) and not (self.question and asking and inverted):
             return "WHEN"
-        opens = self.question and not any(i.tag in PREDICATES for i in self.made)
+        opens = self.question and not has_predicate(self.made)
         relative = word in ("who", "which", "whom", "whose") and self.last_tag in ("NOUN", "NAME", "COMMA")
         return "THAT" if relative and not opens else "WH"
 
