@@ -430,15 +430,17 @@ def test_training_ends_goes_on_and_is_measured(tmp_path: Path) -> None:
     result = run.invoke(app, [*arguments, "--clips", "1", "--frames", "2"])
     assert result.exit_code == 0, result.output
     assert "autoencoder" in result.output and "mean picture" in result.output
-    # one stage alone, from those weights: the others stay as they are
-    told = recipe.read_text().replace("[2, 2, 2]", "[0, 0, 2]")
-    recipe.write_text(told + f'start = "{weights}"\n')
-    arguments = ["train", "pose2vid", "--config", str(recipe), "--output", str(tmp_path / "more")]
-    result = run.invoke(app, [*arguments, "--pool", str(tmp_path / "run" / "pool")])
-    assert result.exit_code == 0, result.output
-    after = {p.name: p.read_bytes() for p in (tmp_path / "more" / "weights").iterdir()}
-    changed = [name for name in before if before[name] != after[name]]
-    assert changed == ["pose2vid-upsampler.safetensors"]
+    # one stage alone, from those weights: the others stay as they are, but for the decoder where it is asked
+    told = recipe.read_text().replace("[2, 2, 2]", "[0, 0, 2]") + f'start = "{weights}"\n'
+    for more, learned in (("", {"upsampler"}), ("finish = true\npiece = 64\n", {"autoencoder", "upsampler"})):
+        recipe.write_text(told + more)
+        output = tmp_path / "-".join(sorted(learned))
+        arguments = ["train", "pose2vid", "--config", str(recipe), "--output", str(output)]
+        result = run.invoke(app, [*arguments, "--pool", str(tmp_path / "run" / "pool")])
+        assert result.exit_code == 0, result.output
+        after = {p.name: p.read_bytes() for p in (output / "weights").iterdir()}
+        changed = {name for name in before if before[name] != after[name]}
+        assert changed == {f"pose2vid-{name}.safetensors" for name in learned}
 
 
 def test_the_upsampler_begins_with_the_unlit_figure_s_own_detail() -> None:
@@ -458,6 +460,7 @@ def test_the_upsampler_begins_with_the_unlit_figure_s_own_detail() -> None:
         ("pixels = 3", "unknown key 'pixels'"),
         ("steps = [1, 1]", "3 numbers"),
         ("square = 100", "multiple of 32"),
+        ("piece = 100", "multiple of 64"),
         ("batch = 0", "at least 1"),
         ("steps = [0, 0, 0]", "at least 1"),
         ('size = "huge"', "there is no size 'huge'"),

@@ -10,7 +10,8 @@ Losses. Autoencoder: L1 and 1 - SSIM in the picture, hands and face counted more
 variance. Denoiser: the clean latent's squared error from a noisy one, half of the time from pure noise, which
 is what one step has; and through the decoder, which goes on learning, the picture loss again, half of the
 time that of the frame after, since in real time a latent serves two frames. Upsampler: the picture loss on
-squares of the full picture, from what the networks before it draw.
+squares of the full picture, from what the networks before it draw. Decoder and upsampler can learn on
+together (`finish`): the picture loss at full size through both, and at half of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -61,7 +62,6 @@ from stable_signer.slul.runs import (
 
 STAGES = PARTS  # one after the other
 HAND_WEIGHT, FACE_WEIGHT = 5.0, 3.0  # beside 1 for every pixel of the figure
-SQUARE = 128  # side of the upsampler's training squares
 TOGETHER = 16  # runs that are drawn at once for it
 
 
@@ -76,7 +76,8 @@ class Pose2VidRecipe:
     multiple of 32, drawn where hands, face and figure are (256: whole pictures). start: folder of weights to
     start from ("" for fresh ones). style_dropout: chance that the appearance is not told, for guidance.
     previous_dropout: chance that the previous frame is not. held: chance that a latent is decoded into the
-    frame after its own. full_frames: how many frames are held at full size for the upsampler.
+    frame after its own. full_frames: how many frames are held at full size for the upsampler. piece: side of
+    the squares that it learns on, a multiple of 64. finish: whether the decoder learns on with it.
     """
 
     motions: str = "runs/motions.npz"
@@ -96,6 +97,8 @@ class Pose2VidRecipe:
     pure_noise: float = 0.5
     held: float = 0.5
     full_frames: int = 800
+    piece: int = 128
+    finish: bool = False
     workers: int = 0
     save_every: int = 500
     seed: int = 1
@@ -112,11 +115,26 @@ class Pose2VidRecipe:
             )
         if recipe.square % 32 or not 64 <= recipe.square <= 256:
             raise StableSignerError(f"{path}: square must be 64 to 256 and a multiple of 32")
+        if recipe.piece % 64 or not 64 <= recipe.piece <= 512:
+            raise StableSignerError(f"{path}: piece must be 64 to 512 and a multiple of 64")
         if min(recipe.steps) < 0 or max(recipe.steps) < 1 or recipe.batch < 1 or recipe.runs < 1:
             raise StableSignerError(
                 f"{path}: batch, runs and one of steps must be at least 1, the other steps at least 0"
             )
         return recipe
+
+
+class Squares(NamedTuple):
+    """Pieces of B frames: picture (B, 3, S, S) in [0, 1] and maps (B, C, S, S) uint8 at full size, the same
+    two at half of it; what the networks drew there, (B, 3, S/2, S/2) in [0, 1], from which latents (B, L,
+    S/16, S/16)."""
+
+    picture: Tensor
+    maps: Tensor
+    small: Tensor
+    small_maps: Tensor
+    drawn: Tensor
+    latent: Tensor
 
 
 class Frames:
@@ -130,7 +148,9 @@ class Frames:
         self.vector = torch.empty(count, pool.vector.shape[1], device=device)
         self.loaded: list[int] = []
         self.full = full_frames
-        self.drawn = torch.empty(0, 3, 256, 256, dtype=torch.uint8)  # by the networks: see `draw_halves`
+        # by the networks, see `draw_halves`: what they draw at half size, and from which latents
+        self.drawn = torch.empty(0, 3, 256, 256, dtype=torch.uint8)
+        self.latents = torch.empty(0)
 
     def refresh(self) -> int:
         """Take in the runs that have become ready; returns how many runs there are."""
@@ -179,37 +199,51 @@ class Frames:
         runs = self.loaded[: self.full // RUN]
         self.drawn = torch.empty(len(runs) * RUN, 3, 256, 256, dtype=torch.uint8)
         still = model.noise()
+        self.latents = still.new_empty(len(runs) * RUN, *still.shape[1:]).cpu()
         for first in range(0, len(runs), TOGETHER):
             part = torch.tensor(runs[first : first + TOGETHER])
-            noise, latent = still.expand(len(part), -1, -1, -1), None
+            noise, before = still.expand(len(part), -1, -1, -1), None
             for k in range(RUN):
                 rows = part * RUN + k  # the k-th frame of each run
                 told = told_cells(self.maps[rows])
                 if k % HOLD == 0:
-                    latent = model.latents(told, self.vector[rows], latent, noise)
+                    latent = before = model.latents(told, self.vector[rows], before, noise)
                 figure = model.autoencoder.decoder(latent, told, unlit(self.maps[rows])).float().clamp(0, 1)
                 figure = over_grey(figure, coverage(self.maps[rows]))
                 places = torch.arange(first, first + len(part)) * RUN + k
                 self.drawn[places] = (figure * 255).round().to(torch.uint8).cpu()
+                self.latents[places] = latent.float().cpu()
 
     def row(self, number: int) -> int:
         """Where in the pool the `number`-th of the loaded frames is."""
         return self.loaded[number // RUN] * RUN + number % RUN
 
-    def squares(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Pieces at full size, more often where hands and face are: picture (B, 3, SQUARE, SQUARE) in [0, 1],
-        the same as drawn at half size (B, 3, SQUARE/2, SQUARE/2), maps uint8."""
+    def squares(self, batch: int, side: int, generator: torch.Generator) -> Squares:
+        """Pieces of that side at full size, more often where hands and face are."""
         chosen = torch.randint(len(self.drawn), (batch,), generator=generator, device=self.device).tolist()
         rows = [self.row(number) for number in chosen]
-        places = _places(self.maps[rows], SQUARE // 2, generator)
-        pictures, halves, maps = [], [], []
+        places = _places(self.maps[rows], side // 2, generator)
+        found: list[tuple[Tensor, ...]] = []
         for number, row, (top, left) in zip(chosen, rows, places, strict=True):
-            area = (slice(2 * top, 2 * top + SQUARE), slice(2 * left, 2 * left + SQUARE))
-            pictures.append(torch.from_numpy(self.pool.picture[row][area]).permute(2, 0, 1))
-            maps.append(torch.from_numpy(np.ascontiguousarray(self.pool.maps[row][:, area[0], area[1]])))
-            halves.append(self.drawn[number, :, top : top + SQUARE // 2, left : left + SQUARE // 2])
-        picture, half = (torch.stack(x).to(self.device).float() / 255 for x in (pictures, halves))
-        return picture, half, torch.stack(maps).to(self.device)
+            area, half, cells = (
+                tuple(slice(int(at * factor), int((at + side // 2) * factor)) for at in (top, left))
+                for factor in (2, 1, 1 / FACTOR)
+            )
+            found.append(
+                (
+                    torch.from_numpy(self.pool.picture[row][area]).permute(2, 0, 1),
+                    torch.from_numpy(np.ascontiguousarray(self.pool.maps[row][:, area[0], area[1]])),
+                    self.picture[row, :, half[0], half[1]],
+                    self.maps[row, :, half[0], half[1]],
+                    self.drawn[number, :, half[0], half[1]],
+                    self.latents[number, :, cells[0], cells[1]],
+                )
+            )
+        picture, maps, small, small_maps, drawn, latent = (
+            torch.stack(x).to(self.device) for x in zip(*found, strict=True)
+        )
+        picture, small, drawn = (x.float() / 255 for x in (picture, small, drawn))
+        return Squares(picture, maps, small, small_maps, drawn, latent)
 
 
 def _places(maps: Tensor, square: int, generator: torch.Generator) -> list[tuple[int, int]]:
@@ -285,9 +319,26 @@ class UpsamplerLoss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, picture: Tensor, half: Tensor, maps: Tensor) -> Tensor:
-        """picture (B, 3, S, S), half (B, 3, S/2, S/2) as drawn, maps uint8 -> ()."""
-        return picture_loss(self.model(half, told_cells(maps), unlit_over_grey(maps)), picture, maps)
+    def forward(self, *squares: Tensor) -> Tensor:
+        """The fields of `Squares` -> ()."""
+        picture, maps, _, _, drawn, _ = squares
+        return picture_loss(self.model(drawn, told_cells(maps), unlit_over_grey(maps)), picture, maps)
+
+
+class FinishLoss(nn.Module):
+    """One batch of squares from their latents through decoder and upsampler, both of which learn."""
+
+    def __init__(self, model: nn.ModuleDict) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *squares: Tensor) -> Tensor:
+        """The fields of `Squares` -> ()."""
+        picture, maps, small, small_maps, _, latent = squares
+        drawn = self.model["decoder"](latent, told_cells(small_maps), unlit(small_maps))
+        half = over_grey(drawn.float().clamp(0, 1), coverage(small_maps))
+        full = self.model["upsampler"](half, told_cells(maps), unlit_over_grey(maps))
+        return picture_loss(full, picture, maps) + picture_loss(drawn, small, small_maps)
 
 
 def train(
@@ -341,6 +392,9 @@ def train(
             if stage == "denoiser":
                 models["autoencoder"].decoder = learned["decoder"]
                 learned = learned["denoiser"]
+            elif stage == "upsampler" and recipe.finish:
+                models["autoencoder"].decoder = learned["decoder"]
+                learned = learned["upsampler"]
             models[stage] = learned
             for done in STAGES[: number + 1]:
                 torch.save(models[done].state_dict(), output / f"{done}.pt")
@@ -373,10 +427,12 @@ def _stage(
         model = nn.ModuleDict({"denoiser": model, "decoder": autoencoder.decoder})
         objective = DenoiserLoss(model, autoencoder, recipe)
     else:
-        objective = UpsamplerLoss(model)
         whole = Pose2Vid(**models).to(device, **layout)  # type: ignore[call-overload]
         frames.draw_halves(whole.eval())
-        model.train()
+        whole.train()
+        if recipe.finish:
+            model = nn.ModuleDict({"upsampler": model, "decoder": whole.autoencoder.decoder})
+        objective = FinishLoss(model) if recipe.finish else UpsamplerLoss(model)
     mean = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, (0.9, 0.99), weight_decay=1e-4)
     first = int(state.get("step", 0))
@@ -428,7 +484,7 @@ def _inputs(stage: str, frames: Frames, recipe: Pose2VidRecipe, seed: int) -> tu
     device, batch = frames.device, recipe.batch
     generator = torch.Generator(device).manual_seed(seed)
     if stage == "upsampler":
-        return frames.squares(batch, generator)
+        return frames.squares(batch, recipe.piece, generator)
     pictures, maps, vector = frames.draw(batch, recipe.square, generator)
     if stage == "autoencoder":
         return pictures[1], maps[0]
