@@ -294,6 +294,8 @@ def test_a_latent_serves_as_many_frames_as_asked_and_only_cells_with_the_figure_
     assert latents[0][..., left:right].any()
     picture, wall = renderer.picture(told[0], latents[0]), renderer.studio.wall()
     bare = np.ones((256, 256), bool)
+    top, bottom, left, right = told[0].figure  # within the cells above: what decoder and upsampler draw
+    assert told[0].cells[2] <= left < right <= told[0].cells[3]
     bare[8 * top : 8 * bottom, 8 * left : 8 * right] = told[0].maps[0, COVERAGE].numpy() == 0
     assert (picture[bare] == wall[bare]).all() and (picture != wall).any()
 
@@ -338,17 +340,61 @@ def test_a_frame_without_the_signer_shows_the_wall(weights: Path) -> None:
     assert (nobody == renderer.studio.wall()).all() and (seen != nobody).any() and (again != nobody).any()
 
 
-def test_the_kernel_cuts_maps_into_cells_as_training_does() -> None:
-    from stable_signer.pose2vid.autoencoder import map_cells, unit_cells
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_the_kernel_cuts_maps_into_cells_as_training_does(precision: torch.dtype) -> None:
+    from stable_signer.pose2vid.autoencoder import told_cells
     from stable_signer.pose2vid.diffusion import Told
 
-    maps = torch.randint(0, 256, (CHANNELS, 256, 256), generator=torch.Generator().manual_seed(0)).byte()
-    cells = unit_cells(map_cells(maps[None]))
-    assert (cells == torch.nn.functional.pixel_unshuffle(maps[None].float(), 4) * (2 / 255) - 1).all()
-    for precision in (torch.float32, torch.bfloat16):
-        told = Told.of(maps.numpy(), precision)
-        assert told.cells == (0, 32, 0, 32) and told.small_cells.dtype == precision
-        assert (told.small_cells == cells.to(precision)).all()
+    renderer = StudioRenderer(Body.load(), Appearance(SIGNERS["maya"], STYLES["studio"]), 512)
+    *_, maps = next(controlled(renderer, ControlFigure.of(renderer), still(1)))
+    told = Told.of(maps, precision)
+    for cells, within in ((told.map_cells, told.maps), (told.small_cells, told.small)):
+        assert cells.values.dtype == precision and len(cells.where) < 0.8 * cells.shape[0] * cells.shape[1]
+        assert (cells.whole() == told_cells(within).to(precision)).all()
+    top, bottom, left, right = (16 * side for side in told.figure)
+    assert (told.maps[0].numpy() == maps[:, top:bottom, left:right]).all()
+    outside = maps.copy()
+    outside[:, top:bottom, left:right] = 0
+    assert not outside.any()  # nothing of what is told is left out
+    first, _, begin, _ = told.cells
+    top, bottom, left, right = (
+        8 * (side - at) for side, at in zip(told.figure, (first, first, begin, begin))
+    )
+    wide = torch.zeros(1, CHANNELS, *(4 * side for side in told.wide_cells.shape), dtype=torch.uint8)
+    wide[:, :, top:bottom, left:right] = told.small
+    assert (told.wide_cells.whole() == told_cells(wide).to(precision)).all()
+
+
+def test_a_layer_reads_seen_cells_as_it_reads_all() -> None:
+    from stable_signer.pose2vid.autoencoder import CELL, SeenCells, read_cells
+
+    torch.manual_seed(0)
+    cells = SeenCells(torch.rand(3, CELL), torch.tensor([1, 2, 7]), (2, 4))
+    layer = torch.nn.Conv2d(CELL, 5, 1).requires_grad_(False)
+    assert torch.allclose(read_cells(layer, cells), layer(cells.whole()), atol=1e-5)
+    moved = cells.within(0, 2, 1, 4)
+    assert torch.equal(moved.whole(), cells.whole()[..., 1:])
+
+
+def test_the_kernel_doubles_and_lays_over_as_the_upsampler_does() -> None:
+    from stable_signer.pose2vid.autoencoder import Upsampler, told_cells, unlit_over_grey
+    from stable_signer.pose2vid.diffusion import lay_doubled_over, lay_over
+
+    torch.manual_seed(0)
+    upsampler = Upsampler().requires_grad_(False)
+    for weight in upsampler.parameters():
+        torch.nn.init.normal_(weight, std=0.05)
+    maps = torch.randint(0, 256, (1, CHANNELS, 32, 48)).byte()
+    maps[:, :, :9] = 0
+    half = torch.rand(1, 3, 16, 24)
+    expected = np.random.default_rng(0).integers(0, 256, (32, 48, 3)).astype(np.uint8)
+    picture = expected.copy()
+    whole = upsampler(half, told_cells(maps), unlit_over_grey(maps))
+    assert whole.std() > 0.1
+    lay_over(whole[0].numpy(), maps[0, COVERAGE].numpy(), expected)
+    learned = upsampler.learned(half, told_cells(maps))[0].permute(1, 2, 0).contiguous()
+    lay_doubled_over(half[0].numpy(), learned.numpy(), maps[0].numpy(), picture)
+    assert np.abs(picture.astype(int) - expected).max() <= 1
 
 
 def test_the_kernel_halves_maps_as_training_does(weights: Path) -> None:

@@ -13,6 +13,8 @@ and read by all the networks through layers of one cell's reach.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
@@ -43,6 +45,49 @@ def unit_cells(cells: Tensor) -> Tensor:
 def told_cells(maps: Tensor) -> Tensor:
     """Control maps (B, CHANNELS, H, W) uint8 -> what the networks are told (B, CELL, H/4, W/4)."""
     return unit_cells(map_cells(maps))
+
+
+@dataclass(frozen=True)
+class SeenCells:
+    """`told_cells` of one frame where anything is seen: values (N, CELL), the index of each among the h * w
+    cells (row by row), and (h, w). Of the others every value is -1."""
+
+    values: Tensor
+    where: Tensor
+    shape: tuple[int, int]
+
+    def to(self, *to: torch.device | torch.dtype) -> SeenCells:
+        """As `Tensor.to`, for the values; `where` follows them to their device."""
+        values = self.values.to(*to)  # type: ignore[call-overload]
+        return SeenCells(values, self.where.to(values.device), self.shape)
+
+    def within(self, top: int, bottom: int, left: int, right: int) -> SeenCells:
+        """The same, counted in a rectangle that holds all of them."""
+        row, column = self.where // self.shape[1] - top, self.where % self.shape[1] - left
+        return SeenCells(self.values, row * (right - left) + column, (bottom - top, right - left))
+
+    def whole(self) -> Tensor:
+        """(1, CELL, h, w), as `told_cells` gives it."""
+        h, w = self.shape
+        cells = self.values.new_full((h * w, CELL), -1.0)
+        cells[self.where] = self.values
+        return cells.reshape(1, h, w, CELL).permute(0, 3, 1, 2)
+
+
+Cells = Tensor | SeenCells  # what networks are told: (B, CELL, H/4, W/4) in [-1, 1]
+
+
+def read_cells(layer: nn.Conv2d, told: Cells) -> Tensor:
+    """A 1 x 1 layer of what the networks are told -> (B, out_channels, H/4, W/4). Of `SeenCells` only those
+    are computed: what the layer makes of the others is one value a channel."""
+    if isinstance(told, Tensor):
+        return layer(told)
+    assert layer.bias is not None
+    weight = layer.weight[:, :, 0, 0]
+    h, w = told.shape
+    out = (layer.bias - weight.sum(1)).repeat(h * w, 1)
+    out[told.where] = F.linear(told.values, weight, layer.bias)
+    return out.reshape(1, h, w, -1).permute(0, 3, 1, 2)  # channels last in memory
 
 
 def unlit(maps: Tensor) -> Tensor:
@@ -131,15 +176,15 @@ class GuidedDecoder(nn.Module):
         self.finest = AutoencoderTinyBlock(fine_width, fine_width, "relu")
         self.out = silent(nn.Conv2d(fine_width, 4 * 3, 3, padding=1))
 
-    def forward(self, latent: Tensor, told: Tensor, flat: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, told: Cells, flat: Tensor) -> Tensor:
         """latent (B, L, H/8, W/8), told (B, CELL, H/4, W/4) in [-1, 1], flat (B, 3, H, W): the unlit figure,
         so that what is learned is the light on it -> picture (B, 3, H, W). The layers may be of less
         precision than flat."""
         precision = self.coarse.weight.dtype
         told = told.to(precision)
         x = F.pixel_shuffle(self.rise(self.latent(latent.to(precision))), 2)  # (B, width, H/4, W/4)
-        x = self.middle(F.relu(x + self.coarse(told)))
-        x = F.pixel_shuffle(self.lift(x) + self.fine(told), 2)  # (B, fine, H/2, W/2)
+        x = self.middle(F.relu(x + read_cells(self.coarse, told)))
+        x = F.pixel_shuffle(self.lift(x) + read_cells(self.fine, told), 2)  # (B, fine, H/2, W/2)
         x = self.finest(F.relu(x))
         return flat + F.pixel_shuffle(self.out(x), 2).to(flat.dtype)  # (B, 3, H, W)
 
@@ -169,12 +214,16 @@ class Upsampler(ModelMixin, ConfigMixin):
         self.body = AutoencoderTinyBlock(width, width, "relu")
         self.out = silent(nn.Conv2d(width, 48, 3, padding=1))
 
-    def forward(self, picture: Tensor, told: Tensor, flat: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, told: Cells, flat: Tensor) -> Tensor:
         """picture (B, 3, H/2, W/2) in [0, 1]; of the full size told (B, CELL, H/4, W/4) in [-1, 1] and flat
         (B, 3, H, W), the unlit figure over grey -> (B, 3, H, W). The layers may be of less precision than
         the picture."""
+        detail = F.pixel_shuffle(self.learned(picture, told), 4)
+        return doubled(picture) + lost_by_halving(flat) + detail.to(picture.dtype)
+
+    def learned(self, picture: Tensor, told: Cells) -> Tensor:
+        """What is added to the rest, before its pixels are shuffled: (B, 48, H/4, W/4)."""
         precision = self.maps.weight.dtype
         drawn = F.pixel_unshuffle(picture, 2).to(precision)
-        x = self.picture(drawn) + self.maps(told.to(precision))  # at H/4
-        detail = F.pixel_shuffle(self.out(self.body(F.relu(x))), 4)
-        return doubled(picture) + lost_by_halving(flat) + detail.to(picture.dtype)
+        x = self.picture(drawn) + read_cells(self.maps, told.to(precision))  # at H/4
+        return self.out(self.body(F.relu(x)))

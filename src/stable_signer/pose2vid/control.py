@@ -39,6 +39,7 @@ from stable_signer.pose2vid.figure import Figure
 from stable_signer.pose2vid.mesh import CHUNK, MeshRenderer
 from stable_signer.pose2vid.raster import edge, rasterise
 from stable_signer.pose2vid.shading import (
+    ATTRIBUTES,
     CANON,
     CLOTH,
     COLOUR,
@@ -63,6 +64,8 @@ DEPTH_STEP = 0.004  # metres
 HEAT_WIDTH = 1 / 160  # standard deviation of a point's heat, in picture sides
 PLACE_LOW = np.array([-0.75, -0.25, -0.10], np.float32)  # metres; the canonical figure lies between these
 PLACE_HIGH = np.array([0.75, 0.20, 1.00], np.float32)
+# Columns of what the kernel reads of a vertex: its place in the picture, its normal, its attributes.
+NORMAL_IN_ROW, ATTRIBUTES_IN_ROW, ROW = 3, 6, 6 + ATTRIBUTES
 
 _LIMBS = {
     "palm": ("wrist", "metacarpal"),
@@ -200,19 +203,18 @@ def frame_maps(
     normals = np.empty_like(vertices)
     vertex_normals_into(vertices, figure.triangles, normals)
     out = np.empty((CHANNELS, size, size), np.uint8)
+    rows = np.empty((len(vertices), ROW), np.float32)
+    gathered_into(fine, normals, figure.attributes, rows)
     maps_into(
         triangle,
         inverse,
-        fine,
-        normals,
+        rows,
         figure.triangles,
-        figure.place,
         figure.code,
         figure.material,
-        figure.attributes,
         figure.paint,
         figure.scene,
-        camera.signing_depth,
+        np.float32(camera.signing_depth),
         out,
     )
     heat_into(keypoints.astype(np.float32), HEAT_WIDTH * size, out[RIGHT_HAND:])
@@ -220,80 +222,96 @@ def frame_maps(
 
 
 @kernel
+def gathered_into(points, normals, attributes, out):  # type: ignore[no-untyped-def]
+    """points, normals (N, 3), attributes (N, ATTRIBUTES) -> out (N, ROW): what `maps_into` reads of a vertex,
+    in one line of the processor's cache."""
+    for v in range(out.shape[0]):
+        for c in range(3):
+            out[v, c] = points[v, c]
+            out[v, NORMAL_IN_ROW + c] = normals[v, c]
+        for c in range(attributes.shape[1]):
+            out[v, ATTRIBUTES_IN_ROW + c] = attributes[v, c]
+
+
+@kernel
 def maps_into(  # type: ignore[no-untyped-def]
     triangle,
     inverse,
-    points,
-    normals,
+    rows,
     triangles,
-    place,
     code,
     material,
-    attributes,
     paint,
     scene,
     middle,
     out,
 ):
-    """All channels but the heats, see the module; middle: depth of the signing plane in metres.
+    """All channels but the heats, see the module; rows (N, ROW): `gathered_into`; middle: depth of the
+    signing plane in metres.
 
     What a triangle shows of a pixel is taken at the middle of its samples there: nearly their mean (the test
     against the torch definition says how nearly), and most pixels need one evaluation and not four.
     """
     height, width = out.shape[1:]
-    total = np.empty(13)
-    faces = np.empty(4, np.int64)
+    total = np.empty(13, np.float32)
+    faces = np.empty(4, np.int32)
+    # a row of every channel: the channels themselves lie so far apart that one pixel's stores would throw one
+    # another out of the processor's cache
+    line = np.empty((RIGHT_HAND, width), np.uint8)
+    f32 = np.float32
     for row in range(height):
+        line[:] = 0
         for column in range(width):
             covered = 0
             for s in range(4):
                 faces[s] = triangle[2 * row + s // 2, 2 * column + s % 2]
                 covered += faces[s] >= 0
             if covered == 0:
-                for c in range(14):
-                    out[c, row, column] = 0
                 continue
             total[:] = 0
             for s in range(4):
                 f = faces[s]
                 if f < 0:
                     continue
-                samples, px, py, depth = 0, 0.0, 0.0, 0.0
+                samples, px, py, depth = f32(0), f32(0), f32(0), f32(0)
                 for t in range(s, 4):
                     if faces[t] != f:
                         continue
                     y, x = 2 * row + t // 2, 2 * column + t % 2
-                    samples, px, py, depth = samples + 1, px + x, py + y, depth + 1 / inverse[y, x]
+                    samples, px, py = samples + f32(1), px + f32(x), py + f32(y)
+                    depth += f32(1) / inverse[y, x]
                     faces[t] = -1
-                px, py = px / samples + 0.5, py / samples + 0.5
+                px, py = px / samples + f32(0.5), py / samples + f32(0.5)
                 corners = (triangles[f, 0], triangles[f, 1], triangles[f, 2])
-                back, weights = corner_weights(points, corners, px, py)
-                i, j, k = corners
-                u, v, w = weights
-                nx = u * normals[i, 0] + v * normals[j, 0] + w * normals[k, 0]
-                ny = u * normals[i, 1] + v * normals[j, 1] + w * normals[k, 1]
-                nz = u * normals[i, 2] + v * normals[j, 2] + w * normals[k, 2]
-                unit = samples * (-127.0 if back else 127.0) / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
-                total[0] += (samples * middle - depth) / DEPTH_STEP + samples * 128
-                total[1] += samples * 128 + nx * unit
-                total[2] += samples * 128 - nz * unit  # the picture's y points down
-                total[3] += samples * 128 - ny * unit  # the camera looks along +y
+                back, weights = corner_weights(rows, corners, px, py)
+                nx, ny, nz = three(rows, corners, weights, NORMAL_IN_ROW)
+                unit = f32(-127.0 if back else 127.0) / np.sqrt(nx * nx + ny * ny + nz * nz + f32(1e-12))
+                total[0] += (samples * middle - depth) / f32(DEPTH_STEP) + samples * f32(128)
+                total[1] += samples * (f32(128) + nx * unit)
+                total[2] += samples * (f32(128) - nz * unit)  # the picture's y points down
+                total[3] += samples * (f32(128) - ny * unit)  # the camera looks along +y
+                canon = three(rows, corners, weights, ATTRIBUTES_IN_ROW + CANON)
+                colour = three(rows, corners, weights, ATTRIBUTES_IN_ROW + COLOUR)
                 for c in range(3):
-                    total[4 + c] += samples * (u * place[i, c] + v * place[j, c] + w * place[k, c])
-                    total[7 + c] += samples * code[f, c]
-                canon = three(attributes, corners, weights, CANON)
-                colour = three(attributes, corners, weights, COLOUR)
+                    share = (canon[c] - PLACE_LOW[c]) / (PLACE_HIGH[c] - PLACE_LOW[c])
+                    total[4 + c] += samples * (min(max(share, f32(0)), f32(1)) * f32(254) + f32(1))
+                    total[7 + c] += samples * f32(code[f, c])
                 if material[f] == SKIN:
-                    cover = one(attributes, corners, weights, PAINTED)
+                    cover = one(rows, corners, weights, ATTRIBUTES_IN_ROW + PAINTED)
                     if cover > 0.02:
                         colour = painted_skin(colour, canon, cover, paint, scene)
                 elif material[f] == EYE:
                     colour = eye_colour(colour, canon, scene)
                 for c in range(3):
-                    total[10 + c] += samples * 255 * np.sqrt(min(max(colour[c], 0.0), 1.0))
-            out[0, row, column] = min(covered * 64, 255)
+                    shown = min(max(f32(colour[c]), f32(0)), f32(1))
+                    total[10 + c] += samples * f32(255) * np.sqrt(shown)
+            over = f32(1) / f32(covered)
+            line[0, column] = min(covered * 64, 255)
             for c in range(13):
-                out[1 + c, row, column] = np.uint8(min(max(total[c] / covered + 0.5, 0.0), 255.0))
+                value = total[c] * over + f32(0.5)
+                line[1 + c, column] = np.uint8(min(max(value, f32(0)), f32(255)))
+        for c in range(RIGHT_HAND):
+            out[c, row] = line[c]
 
 
 @kernel
@@ -316,16 +334,39 @@ def halve_into(maps, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def cells_into(maps, values, out):  # type: ignore[no-untyped-def]
-    """`autoencoder.map_cells` for one frame on the CPU, each byte looked up: maps (C, H, W) uint8, values
-    (256,) -> out (H/4, W/4, 16 C) of the type of `values`."""
-    for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
-            cell = out[row, column]
-            for c in range(maps.shape[0]):
-                for dy in range(4):
-                    for dx in range(4):
-                        cell[16 * c + 4 * dy + dx] = values[maps[c, 4 * row + dy, 4 * column + dx]]
+def seen_cells(maps):  # type: ignore[no-untyped-def]
+    """Maps (C, H, W) uint8 -> (N,) int64, which of the cells of 4 x 4 pixels, row by row, are not 0 in every
+    channel."""
+    high, wide = maps.shape[1] // 4, maps.shape[2] // 4
+    where = np.empty(high * wide, np.int64)
+    found = 0
+    for cell in range(high * wide):
+        top, left = 4 * (cell // wide), 4 * (cell % wide)
+        seen = np.uint8(0)
+        for dy in range(4):
+            for dx in range(4):
+                y, x = top + dy, left + dx
+                seen |= maps[COVERAGE, y, x]  # where it is 0, only the heats may be something else
+                for heat in range(RIGHT_HAND, FACE + 1):
+                    seen |= maps[heat, y, x]
+        if seen:
+            where[found] = cell
+            found += 1
+    return where[:found]
+
+
+@kernel
+def cells_into(maps, where, values, out):  # type: ignore[no-untyped-def]
+    """`autoencoder.map_cells` for one frame on the CPU, each byte looked up: maps (C, H, W) uint8, where (N,)
+    of its cells, row by row, values (256,) -> out (N, 16 C) of the type of `values`."""
+    wide = maps.shape[2] // 4
+    for n in range(len(where)):
+        top, left = 4 * (where[n] // wide), 4 * (where[n] % wide)
+        cell = out[n]
+        for c in range(maps.shape[0]):
+            for dy in range(4):
+                for dx in range(4):
+                    cell[16 * c + 4 * dy + dx] = values[maps[c, top + dy, left + dx]]
 
 
 @kernel

@@ -19,7 +19,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from stable_signer.pose2vid.autoencoder import CELL
+from stable_signer.pose2vid.autoencoder import CELL, Cells, read_cells
 from stable_signer.pose2vid.studio import GROUPS, VECTOR
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ class Denoiser(nn.Module):
         noisy: Tensor,
         step: Tensor,
         previous: Tensor,
-        told: Tensor,
+        told: Cells,
         vector: Tensor,
         steered: bool = True,
     ) -> Tensor:
@@ -106,7 +106,7 @@ class Denoiser(nn.Module):
         if not steered:
             return self.unet(x, step, tokens, class_labels=whole, return_dict=False)[0]
         down, mid = self.control(
-            x, step, tokens, self.press(told), class_labels=whole, return_dict=False
+            x, step, tokens, read_cells(self.press, told), class_labels=whole, return_dict=False
         )
         return self.unet(
             x,

@@ -19,25 +19,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stable_signer.body.kernels import kernel
+from stable_signer.body.kernels import kernel, small
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.pose2vid.autoencoder import (
     CELL,
     FACTOR,
+    GREY,
+    SeenCells,
     coverage,
     over_grey,
     unit_cells,
     unlit,
-    unlit_over_grey,
 )
 from stable_signer.pose2vid.control import (
+    ALBEDO,
     COVERAGE,
     ControlFigure,
     cells_into,
     controls,
     halve_into,
     posed_frames,
+    seen_cells,
 )
 from stable_signer.pose2vid.framing import NETWORK_SIZES, check_network_size
 from stable_signer.pose2vid.mesh import ahead
@@ -47,7 +50,8 @@ from stable_signer.slul.runs import best_device, has_bf16
 
 CAREFUL = 20  # steps of a frame in high quality
 HOLD = 2  # frames that one latent serves
-BLOCK = 4  # cells: what is drawn is a rectangle of blocks, so that there are few shapes to compile for
+BLOCK = 4  # cells: the denoiser halves its rectangle twice
+MARGIN = 1  # cells around the figure: a layer that meets nothing there draws its rim otherwise
 
 
 @lru_cache(maxsize=1)
@@ -69,41 +73,79 @@ def fast(model: Pose2Vid) -> Pose2Vid:
     return model
 
 
+Rectangle = tuple[int, int, int, int]  # of latent cells: top, bottom, left, right
+
+
 @dataclass(frozen=True)
 class Told:
-    """What the networks are told of a frame: the rectangle of latent cells (top, bottom, left, right) that
-    the figure touches (all 0 where nobody is); its control maps within it, (1, C, h, w) uint8, at full size
-    and at that of the networks; and the `unit_cells` of both, in the precision of the decoder."""
+    """What the networks are told of a frame.
 
-    cells: tuple[int, int, int, int]
+    figure: the rectangle of latent cells around the figure, in which decoder and upsampler draw (all 0
+    where nobody is); cells: the one of whole blocks around it, in which the denoiser does. maps, small:
+    control maps within `figure`, (1, C, h, w) uint8, at full size and at that of the networks; map_cells,
+    small_cells: the cells of both, in the precision of the decoder; wide_cells: the latter within `cells`.
+    """
+
+    figure: Rectangle
+    cells: Rectangle
     maps: Tensor
     small: Tensor
-    map_cells: Tensor
-    small_cells: Tensor
+    map_cells: SeenCells
+    small_cells: SeenCells
+    wide_cells: SeenCells
 
     @staticmethod
     def of(maps: np.ndarray, precision: torch.dtype = torch.float32) -> Told:
         """From maps (C, S, S) uint8."""
         full = maps.shape[1] // NETWORK_SIZES[0]
-        small = maps
+        small, map_cells = maps, _cells(maps, precision)
+        small_cells = map_cells
         if full != 1:
             small = np.empty((len(maps), NETWORK_SIZES[0], NETWORK_SIZES[0]), np.uint8)
             halve_into(maps, small)
-        seen = small[COVERAGE] > 0
-        bounds = [*_blocks(seen.any(1)), *_blocks(seen.any(0))]
-        top, bottom, left, right = (BLOCK * b for b in bounds)
-        cells = (top, bottom, left, right)
-        small = small[_area(cells, FACTOR)[1:]]
-        small_cells = _cells(small, precision)
-        if full == 1:
-            return Told(cells, _batch(small), _batch(small), small_cells, small_cells)
-        maps = maps[_area(cells, FACTOR * full)[1:]]
-        return Told(cells, _batch(maps), _batch(small), _cells(maps, precision), small_cells)
+            small_cells = _cells(small, precision)
+        figure = _bounds(map_cells, full * FACTOR // 4)
+        top, bottom, left, right = figure
+        cells = (*_blocks(top, bottom), *_blocks(left, right))
+        return Told(
+            figure,
+            cells,
+            _batch(maps[_area(figure, FACTOR * full)[1:]]),
+            _batch(small[_area(figure, FACTOR)[1:]]),
+            map_cells.within(*_scaled(figure, full * FACTOR // 4)),
+            small_cells.within(*_scaled(figure, FACTOR // 4)),
+            small_cells.within(*_scaled(cells, FACTOR // 4)),
+        )
 
     @property
     def nobody(self) -> bool:
         """Whether the figure is out of the picture."""
-        return self.cells[1] == 0
+        return self.figure[1] == 0
+
+
+def _bounds(cells: SeenCells, side: int) -> Rectangle:
+    """The rectangle of latent cells, each of side x side of these, that holds all that are seen, and MARGIN
+    around it. All 0 where none is seen."""
+    if not len(cells.where):
+        return 0, 0, 0, 0
+    high, wide = (length // side for length in cells.shape)
+    row, column = (at // side for at in (cells.where // cells.shape[1], cells.where % cells.shape[1]))
+    return (
+        max(int(row.min()) - MARGIN, 0),
+        min(int(row.max()) + 1 + MARGIN, high),
+        max(int(column.min()) - MARGIN, 0),
+        min(int(column.max()) + 1 + MARGIN, wide),
+    )
+
+
+def _blocks(first: int, end: int) -> tuple[int, int]:
+    """Cells from `first` to `end`, made whole blocks."""
+    return first // BLOCK * BLOCK, -(-end // BLOCK) * BLOCK
+
+
+def _scaled(area: Rectangle, factor: int) -> Rectangle:
+    top, bottom, left, right = (factor * c for c in area)
+    return top, bottom, left, right
 
 
 def _batch(array: np.ndarray) -> Tensor:
@@ -117,21 +159,13 @@ def _values(precision: torch.dtype) -> np.ndarray:
     return values.numpy() if precision == torch.float32 else values.view(torch.int16).numpy()
 
 
-def _cells(maps: np.ndarray, precision: torch.dtype) -> Tensor:
-    """Maps (C, H, W) uint8 -> the `unit_cells` of their `map_cells` (1, CELL, H/4, W/4)."""
-    values = _values(precision)
-    out = np.empty((maps.shape[1] // 4, maps.shape[2] // 4, CELL), values.dtype)
-    cells_into(maps, values, out)
-    return _batch(out).view(precision).permute(0, 3, 1, 2)
-
-
-def _blocks(seen: np.ndarray) -> tuple[int, int]:
-    """First block and end of what is seen in a line (256,) bool."""
-    where = np.flatnonzero(seen)
-    if not len(where):
-        return 0, 0
-    side = BLOCK * FACTOR
-    return int(where[0]) // side, int(where[-1]) // side + 1
+def _cells(maps: np.ndarray, precision: torch.dtype) -> SeenCells:
+    """Maps (C, H, W) uint8 -> their `told_cells`, where anything is seen."""
+    values, where = _values(precision), seen_cells(maps)
+    out = np.empty((len(where), CELL), values.dtype)
+    cells_into(maps, where, values, out)
+    shape = maps.shape[1] // 4, maps.shape[2] // 4
+    return SeenCells(torch.from_numpy(out).view(precision), torch.from_numpy(where), shape)
 
 
 @dataclass(frozen=True)
@@ -140,10 +174,10 @@ class Held:
     now."""
 
     latent: Tensor
-    cells: tuple[int, int, int, int]
+    cells: Rectangle
     served: int
 
-    def covers(self, cells: tuple[int, int, int, int]) -> bool:
+    def covers(self, cells: Rectangle) -> bool:
         """Whether all these cells (top, bottom, left, right) were drawn."""
         top, bottom, left, right = self.cells
         return top <= cells[0] and cells[1] <= bottom and left <= cells[2] and cells[3] <= right
@@ -233,7 +267,7 @@ class DiffusionRenderer:
         previous = None if held is None else held.latent[area]
         drawn = torch.zeros_like(self.noise)
         drawn[area] = self.model.latents(
-            told.small_cells.to(self.device, torch.float32),
+            told.wide_cells.to(self.device, torch.float32),
             self.vector,
             previous,
             self.noise[area],
@@ -251,15 +285,33 @@ class DiffusionRenderer:
             return picture
         decoder, upsampler = self.model.autoencoder.decoder, self.model.upsampler
         flat = unlit(told.small).to(self.device)
-        figure = decoder(latent[_area(told.cells, 1)], told.small_cells.to(self.device), flat)
-        if self.size != NETWORK_SIZES[0]:
-            # what the decoder leaves outside the figure is anything: the upsampler learned from grey there
-            figure = over_grey(figure.clamp(0, 1), coverage(told.small).to(self.device))
-            flat = unlit_over_grey(told.maps).to(self.device)
-            figure = upsampler(figure, told.map_cells.to(self.device), flat)
-        area = _area(told.cells, FACTOR * self.size // NETWORK_SIZES[0])
-        lay_over(figure[0].cpu().numpy(), told.maps[0, COVERAGE].numpy(), picture[area[2:]])
+        figure = decoder(latent[_area(told.figure, 1)], told.small_cells.to(self.device), flat)
+        area = picture[_area(told.figure, FACTOR * self.size // NETWORK_SIZES[0])[2:]]
+        maps = told.maps[0].numpy()
+        if self.size == NETWORK_SIZES[0]:
+            lay_over(figure[0].cpu().numpy(), maps[COVERAGE], area)
+            return picture
+        # what the decoder leaves outside the figure is anything: the upsampler learned from grey there
+        figure = over_grey(figure.clamp(0, 1), coverage(told.small).to(self.device))
+        learned = upsampler.learned(figure, told.map_cells.to(self.device)).permute(0, 2, 3, 1)
+        learned = learned.to(figure.dtype).contiguous()
+        lay_doubled_over(figure[0].cpu().numpy(), learned[0].cpu().numpy(), maps, area)
         return picture
+
+
+@small
+def _laid(colour, below, share):  # type: ignore[no-untyped-def]
+    """A colour in [0, 1] over a byte, by its share."""
+    under = np.float32(below)
+    over = np.float32(255) * min(max(colour, np.float32(0)), np.float32(1))
+    return np.uint8(np.rint(under + (over - under) * share))
+
+
+@small
+def _over_grey(colour, share):  # type: ignore[no-untyped-def]
+    """`autoencoder.over_grey` of a byte."""
+    one, grey = np.float32(1), np.float32(GREY)
+    return np.float32(colour) * np.float32(1 / 255) * share + grey * (one - share)
 
 
 @kernel
@@ -271,12 +323,45 @@ def lay_over(figure, share, picture):  # type: ignore[no-untyped-def]
             if here == 0:
                 continue
             for c in range(3):
-                colour = 255 * min(max(figure[c, row, column], np.float32(0)), np.float32(1))
-                below = np.float32(picture[row, column, c])
-                picture[row, column, c] = np.uint8(np.rint(below + (colour - below) * here))
+                picture[row, column, c] = _laid(figure[c, row, column], picture[row, column, c], here)
 
 
-def _area(cells: tuple[int, int, int, int], factor: int) -> tuple[slice, slice, slice, slice]:
+@kernel
+def lay_doubled_over(half, learned, maps, picture):  # type: ignore[no-untyped-def]
+    """What `Upsampler.forward` makes of its input and of `Upsampler.learned`, and `lay_over`, in one go where
+    the figure is: half (3, H/2, W/2) float32, learned (H/4, W/4, 48) float32, maps (C, H, W) uint8 over
+    picture (H, W, 3) uint8."""
+    high, wide = half.shape[1:]
+    byte, quarter = np.float32(1 / 255), np.float32(0.25)
+    # `doubled` of the half and minus `doubled` of the halved unlit figure: doubled once
+    base = np.empty((high, wide, 3), np.float32)
+    for row in range(high):
+        for column in range(wide):
+            for c in range(3):
+                total = np.float32(0)
+                for s in range(4):
+                    y, x = 2 * row + s // 2, 2 * column + s % 2
+                    total += _over_grey(maps[ALBEDO + c, y, x], np.float32(maps[COVERAGE, y, x]) * byte)
+                base[row, column, c] = half[c, row, column] - total * quarter
+    for row in range(picture.shape[0]):
+        up, down = max((row - 1) // 2, 0), min((row + 1) // 2, high - 1)
+        lower = np.float32(0.25 if row % 2 else 0.75)
+        for column in range(picture.shape[1]):
+            if maps[COVERAGE, row, column] == 0:
+                continue
+            here = np.float32(maps[COVERAGE, row, column]) * byte
+            left, right = max((column - 1) // 2, 0), min((column + 1) // 2, wide - 1)
+            righter = np.float32(0.25 if column % 2 else 0.75)
+            detail = learned[row // 4, column // 4]
+            for c in range(3):
+                above = base[up, left, c] + (base[up, right, c] - base[up, left, c]) * righter
+                below = base[down, left, c] + (base[down, right, c] - base[down, left, c]) * righter
+                flat = _over_grey(maps[ALBEDO + c, row, column], here)
+                colour = above + (below - above) * lower + flat + detail[16 * c + 4 * (row % 4) + column % 4]
+                picture[row, column, c] = _laid(colour, picture[row, column, c], here)
+
+
+def _area(cells: Rectangle, factor: int) -> tuple[slice, slice, slice, slice]:
     """Cells -> the index of their pixels, `factor` a cell, in (B, C, H, W)."""
-    top, bottom, left, right = (factor * c for c in cells)
+    top, bottom, left, right = _scaled(cells, factor)
     return slice(None), slice(None), slice(top, bottom), slice(left, right)

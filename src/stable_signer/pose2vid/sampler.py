@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.autoencoder import FACTOR, Autoencoder, Upsampler
+from stable_signer.pose2vid.autoencoder import FACTOR, Autoencoder, Cells, Upsampler
 from stable_signer.pose2vid.controlnet import SIZES, Denoiser
 from stable_signer.pose2vid.framing import NETWORK_SIZES
 
@@ -126,7 +126,7 @@ class Pose2Vid(nn.Module):
 
     def latents(
         self,
-        told: Tensor,
+        told: Cells,
         vector: Tensor,
         previous: Tensor | None,
         noise: Tensor,
