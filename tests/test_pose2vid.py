@@ -19,10 +19,12 @@ from stable_signer.body.skeleton import Body
 from stable_signer.cli import app
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.control import (
+    ALBEDO,
     CHANNELS,
     COVERAGE,
     FACE,
     LEFT_HAND,
+    PART,
     PART_CODES,
     PARTS,
     RIGHT_HAND,
@@ -58,21 +60,25 @@ def still(frames: int = 2) -> Motion:
     return Motion(rotations, np.zeros((frames, 52), np.float32), root, fps=FPS)
 
 
-def mapped(size: int = SIZE) -> tuple[MeshRenderer, ControlFigure, np.ndarray]:
+def mapped(size: int = SIZE, signer: str = "maya") -> tuple[MeshRenderer, ControlFigure, np.ndarray]:
     body = Body.load()
-    renderer = MeshRenderer(body, SIGNERS["maya"], STYLES["studio"], size)
+    renderer = MeshRenderer(body, SIGNERS[signer], STYLES["studio"], size)
     figure = ControlFigure.of(renderer)
     return renderer, figure, np.stack([maps for _, _, maps in controlled(renderer, figure, still())])
 
 
-def test_the_kernel_and_the_torch_definition_make_the_same_maps() -> None:
-    renderer, figure, maps = mapped()
+@pytest.mark.parametrize("signer", ["maya", "amara"])  # straight hair and curls
+def test_the_kernel_and_the_torch_definition_make_the_same_maps(signer: str) -> None:
+    renderer, figure, maps = mapped(signer=signer)
     posed = renderer.figure.skin.pose_motion(still())
     points = torch.from_numpy(figure.keypoints(posed, renderer.camera))
     other = control_maps(figure, renderer.camera, posed.vertices, points).numpy()
     apart = np.abs(maps.astype(int) - other)
     assert maps.shape == (2, CHANNELS, SIZE, SIZE)
     assert (apart > 2).mean() < 1e-3
+    code = PART_CODES[PARTS.index("hair"), :, None, None]
+    hair = maps[0, ALBEDO][(maps[0, PART : PART + 3] == code).all(0)]
+    assert len(np.unique(hair)) > 3  # it has strands
 
 
 def test_every_finger_has_a_code_of_its_own_and_the_figure_is_covered() -> None:

@@ -8,7 +8,7 @@ CHANNELS maps (C, H, W) uint8 for each frame, made from the same samples as the 
     5 - 7   place        where on the body: the canonical place of the surface (x, y, z), see `figure.py`
     8 - 10  part         the code of the part, `PART_CODES`: every finger has its own
     11 - 13 albedo       the surface's own colour, unlit, as the square root of linear light (skin, face
-                         paint, eyes, cloth, hair without its strands)
+                         paint, eyes, cloth, hair with its strands)
     14, 15  hands        heat of the 21 points of the right and of the left hand
     16      face         heat of the face points
 
@@ -44,6 +44,7 @@ from stable_signer.pose2vid.shading import (
     CLOTH,
     COLOUR,
     EYE,
+    GLOSS,
     HAIR,
     PAINTED,
     SKIN,
@@ -54,6 +55,8 @@ from stable_signer.pose2vid.shading import (
     eye_colour,
     one,
     painted_skin,
+    strand_of,
+    strand_tone,
     three,
     vertex_normals_into,
 )
@@ -302,6 +305,17 @@ def maps_into(  # type: ignore[no-untyped-def]
                         colour = painted_skin(colour, canon, cover, paint, scene)
                 elif material[f] == EYE:
                     colour = eye_colour(colour, canon, scene)
+                elif material[f] == HAIR:  # strands are finer than a pixel: looked at in every sample
+                    sleek = one(rows, corners, weights, ATTRIBUTES_IN_ROW + GLOSS)
+                    tone = 0.0
+                    for t in range(s, 4):
+                        y, x = 2 * row + t // 2, 2 * column + t % 2
+                        if triangle[y, x] == f:
+                            _, there = corner_weights(rows, corners, f32(x) + f32(0.5), f32(y) + f32(0.5))
+                            canon = three(rows, corners, there, ATTRIBUTES_IN_ROW + CANON)
+                            tone += strand_tone(strand_of(canon, sleek, scene))
+                    tone /= samples
+                    colour = (f32(colour[0] * tone), f32(colour[1] * tone), f32(colour[2] * tone))
                 for c in range(3):
                     shown = min(max(f32(colour[c]), f32(0)), f32(1))
                     total[10 + c] += samples * f32(255) * np.sqrt(shown)
@@ -428,7 +442,7 @@ def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoi
 
 def _albedo(figure: ControlFigure, corner: Tensor, weights: Tensor, face: Tensor) -> Tensor:
     """corner (B, H, W, 3) vertices, their weights (B, H, W, 3, 1), face (B, H, W) -> linear (B, H, W, 3):
-    `shading.painted_skin` and `shading.eye_colour` for many points."""
+    `shading.painted_skin`, `eye_colour` and the tones of hair for many points."""
     device = corner.device
     table = torch.from_numpy(figure.attributes).to(device)
     seen = (table[corner] * weights).sum(-2)  # (B, H, W, ATTRIBUTES)
@@ -453,7 +467,29 @@ def _albedo(figure: ControlFigure, corner: Tensor, weights: Tensor, face: Tensor
     layer = upper * (1 - ft) + lower * ft  # (B, H, W, 4)
     laid = colour + (layer[..., :3] - colour) * layer[..., 3:] * cover[..., None]
     colour = torch.where(on[..., None], laid, colour)
-    return torch.where((material == EYE)[..., None], _eyes(figure.scene, canon, colour), colour)
+    colour = torch.where((material == EYE)[..., None], _eyes(figure.scene, canon, colour), colour)
+    tone = _strand_tones(figure.scene, canon, seen[..., GLOSS])[..., None]
+    return torch.where((material == HAIR)[..., None], colour * tone, colour)
+
+
+def _strand_tones(scene: Scene, canon: Tensor, sleek: Tensor) -> Tensor:
+    """`shading.strand_tone` of `shading.strand_of` for many points: canon (B, H, W, 3), sleek (B, H, W) ->
+    (B, H, W)."""
+    px, py, pz = canon.double().unbind(-1)
+
+    def noise(x: Tensor) -> Tensor:
+        cell = x.floor()
+        t = x - cell
+        a, b = ((torch.sin((cell + k) * 127.1) * 43758.5453) for k in (0, 1))
+        a, b = a - a.floor(), b - b.floor()
+        return a + (b - a) * t * t * (3 - 2 * t)
+
+    x, y, z = 520 * px, 520 * py, 520 * pz
+    waves = torch.sin(x + 1.7 * torch.sin(z * 0.31)) * torch.sin(y + 2 * torch.sin(x * 0.27))
+    curls = 0.5 + 0.22 * (waves + torch.sin(z * 0.83 + y * 0.4))
+    angle = torch.atan2(px - scene.head[0], scene.head[1] - py) * scene.head[3]
+    straight = noise(angle) * 0.6 + noise(angle * 2.7 + 31 + pz * 25) * 0.4
+    return (0.62 + 0.76 * torch.where(sleek < 0.5, curls, straight)).float()
 
 
 def _eyes(scene: Scene, canon: Tensor, white: Tensor) -> Tensor:

@@ -293,7 +293,7 @@ def eye_colour(white, canon, scene):  # type: ignore[no-untyped-def]
 
 
 @small
-def _strand(canon, sleek, scene):  # type: ignore[no-untyped-def]
+def strand_of(canon, sleek, scene):  # type: ignore[no-untyped-def]
     """Which strand of hair a canonical place belongs to: noise in [0, 1], around the head or in curls."""
     if sleek < 0.5:
         x, y, z = canon[0] * 520, canon[1] * 520, canon[2] * 520
@@ -301,6 +301,12 @@ def _strand(canon, sleek, scene):  # type: ignore[no-untyped-def]
         return 0.5 + 0.22 * (waves + np.sin(z * 0.83 + y * 0.4))
     angle = np.arctan2(canon[0] - scene.head[0], scene.head[1] - canon[1]) * scene.head[3]
     return _noise(angle) * 0.6 + _noise(angle * 2.7 + 31 + canon[2] * 25) * 0.4
+
+
+@small
+def strand_tone(strand):  # type: ignore[no-untyped-def]
+    """By how much a strand in [0, 1] is lighter or darker than the hair."""
+    return 0.62 + 0.76 * strand
 
 
 @small
@@ -406,8 +412,8 @@ def _fragment(  # type: ignore[no-untyped-def]
         wrap, sheen = 0.12, 1.5
     elif kind == HAIR:
         sleek = one(attributes, corners, weights, GLOSS)
-        strand = _strand(canon, sleek, scene)
-        tone = 0.62 + 0.76 * strand
+        strand = strand_of(canon, sleek, scene)
+        tone = strand_tone(strand)
         colour = (colour[0] * tone, colour[1] * tone, colour[2] * tone)
 
     dot = _dot(normal, scene.key)
