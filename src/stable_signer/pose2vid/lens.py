@@ -32,12 +32,13 @@ from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.camera import BELOW_HIPS, DISTANCE, SIDE, Camera
 
 TURN, NEAR, FAR, RISE = math.radians(30), 1.3, 0.8, 0.1  # how far `Lenses` goes, with cameras = 1
+TALLEST = 0.91  # metres from hips to crown: a little more than the tallest signer has
 WALL_BEHIND = 1.0  # metres from the hips back to the wall
 BOUND = 1 / 40  # of the picture's side: no point is blurred to a disc of a larger radius
 STEPS = 16  # radii are rounded to this share of a pixel, so that each disc sums to one exactly
 TILE = 16  # pixels: how far a pixel must look is found for tiles of this side
 APART = 3 / 512  # of the side: how far the fastest point goes from one instant of the shutter to the next
-INSTANTS = 15  # at most, while the shutter is open
+INSTANTS = 24  # at most, while the shutter is open
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class Lens:
 @dataclass(frozen=True)
 class Lenses:
     """Among which lenses one is drawn: cameras from 0 (the product's) to 1 (turned by up to TURN, zoom from
-    FAR to NEAR, risen or lowered by up to RISE), aperture and shutter from 0 to these.
+    FAR to NEAR, raised or lowered by up to RISE, but never below the crown of the head), aperture and shutter
+    from 0 to these.
 
     Raises StableSignerError for a value out of range.
     """
@@ -118,10 +120,13 @@ class Lenses:
     def draw(self, rng: np.random.Generator) -> Lens:
         """One of them, each of its numbers uniformly."""
         turn, zoom, rise, aperture, shutter = rng.random(5).tolist()
+        zoom = 1 + self.cameras * (FAR + (NEAR - FAR) * zoom - 1)
+        crown = TALLEST * (1 - (SIDE / 2 - BELOW_HIPS) - SIDE / 2 / zoom)  # over the picture's upper edge
+        lowest, highest = max(-self.cameras * RISE, crown), self.cameras * RISE
         return Lens(
             turn=self.cameras * TURN * (2 * turn - 1),
-            zoom=1 + self.cameras * (FAR + (NEAR - FAR) * zoom - 1),
-            rise=self.cameras * RISE * (2 * rise - 1),
+            zoom=zoom,
+            rise=lowest + (highest - lowest) * rise,
             aperture=self.aperture * aperture,
             shutter=self.shutter * shutter,
         )
