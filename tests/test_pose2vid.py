@@ -545,10 +545,11 @@ def test_training_without_motions_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_what_a_rendering_process_raises_is_told(tmp_path: Path) -> None:
-    from stable_signer.pose2vid.frames import FramePool
+    from stable_signer.pose2vid.frames import FramePool, MadeOf
+    from stable_signer.pose2vid.lens import Lenses
 
     pool = FramePool(tmp_path, 1)
-    with pool.fill(str(tmp_path / "none.npz"), seed=0, workers=1):
+    with pool.fill(MadeOf(str(tmp_path / "none.npz"), seed=0, runs=1, lenses=Lenses()), workers=1):
         pass  # waits for the process
     with pytest.raises(StableSignerError, match=r"build_motions\.py"):
         pool.check()

@@ -1,15 +1,18 @@
 """Training frames for Pose2Vid, rendered by worker processes into files that the training reads.
 
 A pool holds runs of RUN consecutive frames (each but the first has its previous frame), at 512 x 512: the
-figure over grey, its control maps and its appearance. Run k depends only on (motions, seed, k): a pool can be
-filled by any number of processes, and goes on where it stopped.
+figure over grey, its control maps and its appearance. Run k depends only on `MadeOf` and k: a pool can be
+filled by any number of processes, and goes on where it stopped. `pool.json` says what a pool is made of, so
+that frames of other motions, of another seed or through other lenses are not taken for those asked for.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,7 +20,8 @@ import numpy as np
 
 from stable_signer.body.motion import FPS, Motion
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.control import CHANNELS, COVERAGE
+from stable_signer.pose2vid.control import CHANNELS
+from stable_signer.pose2vid.lens import Lens, Lenses
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.pose2vid.studio import RENDERINGS, VECTOR, Appearance, Studio, random_appearance
 
@@ -64,6 +68,51 @@ class Motions:
         return Motion(rotations, face, root, fps=FPS)
 
 
+@dataclass(frozen=True)
+class MadeOf:
+    """What a pool is made of: the file of motions, the seed, how many runs, and among which lenses."""
+
+    motions: str
+    seed: int
+    runs: int
+    lenses: Lenses
+
+    def told(self) -> dict[str, object]:
+        """For `pool.json`; the motions by their content, wherever they lie."""
+        with open(self.motions, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"motions": content, "seed": self.seed, "runs": self.runs, **asdict(self.lenses)}
+
+    def claim(self, folder: Path) -> None:
+        """Write `pool.json`, whole or not at all, into a folder without a pool. Raises StableSignerError, and
+        writes nothing, where there is one that is made of something else or does not say of what."""
+        told, path = self.told(), folder / "pool.json"
+        if path.exists():
+            try:
+                there = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise StableSignerError(f"{path} cannot be read: give another --pool folder") from error
+            other = [key for key in told | there if told.get(key) != there.get(key)]
+            if other:
+                raise StableSignerError(
+                    f"the frames in {folder} were made with other {', '.join(other)}: "
+                    "give another --pool folder"
+                )
+        elif any((folder / f"{name}.bin").exists() for name in FILES):
+            raise StableSignerError(
+                f"{folder} holds frames but no pool.json that says what they are made of: "
+                "give another --pool folder"
+            )
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / "pool.json.part"
+            part.write_text(json.dumps(told, indent=1), encoding="utf-8")
+            part.replace(path)
+
+
+FILES = ("picture", "maps", "vector", "ready")
+
+
 class FramePool:
     """The files of a pool: `ready` says which runs are there."""
 
@@ -87,13 +136,12 @@ class FramePool:
             raise StableSignerError(f"{path} is of a pool of another size: give another folder")
         return np.memmap(path, dtype, "r+", shape=shape)
 
-    def fill(self, motions: str, seed: int, workers: int = 0) -> ProcessPoolExecutor:
+    def fill(self, made_of: MadeOf, workers: int = 0) -> ProcessPoolExecutor:
         """Render what is missing in the background; returns the processes at work (shut them down)."""
         pool = ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=get_context("spawn"))
         for sitting in range(0, self.runs, RUNS_A_SITTING):
             if not self.ready[sitting : sitting + RUNS_A_SITTING].all():
-                order = (str(self.folder), self.runs, motions, seed, sitting)
-                self.work.append(pool.submit(render_sitting, *order))
+                self.work.append(pool.submit(render_sitting, str(self.folder), made_of, sitting))
         return pool
 
     def check(self) -> None:
@@ -117,30 +165,32 @@ def appearance_of(seed: int, number: int) -> Appearance:
     return random_appearance(np.random.default_rng([seed, number]))
 
 
-def render_sitting(folder: str, runs: int, motions: str, seed: int, first: int) -> None:
-    """Render runs `first` to `first + RUNS_A_SITTING` of a pool, all of one appearance."""
+def lens_of(seed: int, number: int, lenses: Lenses) -> Lens:
+    """Through which lens the runs from `number` on are seen."""
+    return lenses.draw(np.random.default_rng([seed, number, 2]))
+
+
+def render_sitting(folder: str, made_of: MadeOf, first: int) -> None:
+    """Render runs `first` to `first + RUNS_A_SITTING` of a pool, all of one appearance
+    through one lens."""
     import torch
 
     from stable_signer.body.skeleton import Body
 
     torch.set_num_threads(1)
-    pool, takes = FramePool(Path(folder), runs), Motions.load(motions)
+    seed, runs = made_of.seed, made_of.runs
+    pool, takes = FramePool(Path(folder), runs), Motions.load(made_of.motions)
     rng = np.random.default_rng([seed, first, 1])
     appearance = appearance_of(seed, first)
-    studio = Studio(Body.load(), appearance, SIZE)
-    wall = studio.renderer.wall().astype(np.float32)
+    studio = Studio(Body.load(), appearance, SIZE, lens_of(seed, first, made_of.lenses))
     spans = takes.part(held_out=False)
     for run in range(first, min(first + RUNS_A_SITTING, runs)):
         begin, end = spans[int(rng.integers(len(spans)))]
         start = int(rng.integers(begin, max(end - RUN, begin) + 1))
-        for k, (picture, maps) in enumerate(studio.frames(takes.piece(start, start + RUN))):
+        before, after = min(start - begin, 1), max(min(end - start - RUN, 1), 0)  # an open shutter sees these
+        piece = takes.piece(start - before, start + RUN + after)
+        for k, shot in enumerate(studio.shots(piece, before, before + RUN)):
             row = run * RUN + k
-            pool.picture[row], pool.maps[row] = over_grey(picture, maps, wall), maps
+            pool.picture[row], pool.maps[row] = shot.figure, shot.maps
             pool.vector[row] = appearance.vector()
         pool.ready[run] = 1
-
-
-def over_grey(picture: np.ndarray, maps: np.ndarray, wall: np.ndarray) -> np.ndarray:
-    """A picture (H, W, 3) uint8 before a wall (H, W, 3) -> the same before grey, uint8."""
-    bare = 1 - maps[COVERAGE].astype(np.float32)[..., None] / 255
-    return np.clip(picture + bare * (127.5 - wall) + 0.5, 0, 255).astype(np.uint8)

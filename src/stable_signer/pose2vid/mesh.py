@@ -72,9 +72,12 @@ class MeshRenderer:
     same pictures, bit for bit, on the same machine.
     """
 
-    def __init__(self, body: Body, signer: SignerCard, style: Style, size: int = 512) -> None:
+    def __init__(
+        self, body: Body, signer: SignerCard, style: Style, size: int = 512, camera: Camera | None = None
+    ) -> None:
+        """camera: of that size; the product's unless given."""
         self.body, self.signer, self.style, self.size = body, signer, style, size
-        self.camera = Camera.of(body, signer.body, size)
+        self.camera = camera or Camera.of(body, signer.body, size)
         self.figure = build_figure(body, signer)
         self.paint = face_paint(body, signer)
         self.background = backdrop(style, size)

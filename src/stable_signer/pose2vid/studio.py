@@ -10,25 +10,31 @@ The looks, all made from the same deferred shading (`mesh.py`) at full size:
     cartoon   light in steps, strong colours, outlines
     line      a drawing: outlines, washes and hatched tones on paper
 
-Outlines run where two parts meet that do not grow out of one another, and where depth jumps.
+Outlines run where two parts meet that do not grow out of one another, and where depth jumps. The camera is
+the product's unless a `Lens` says otherwise.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image, ImageFilter
 
 from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
-from stable_signer.pose2vid.control import PARTS, ControlFigure, controlled, part_labels
+from stable_signer.pose2vid.camera import Camera
+from stable_signer.pose2vid.control import COVERAGE, PARTS, ControlFigure, controlled, part_labels
 from stable_signer.pose2vid.hair import CUTS
-from stable_signer.pose2vid.mesh import MeshRenderer
+from stable_signer.pose2vid.lens import Lens, defocused, instants, instants_needed, moved, wall_depth
+from stable_signer.pose2vid.mesh import SAMPLES, MeshRenderer, dithered
 from stable_signer.pose2vid.shading import COLOUR, SKIN
 from stable_signer.pose2vid.signers import SIGNERS, STYLES, Clothes, Hair, Light, SignerCard, Style, linear
 from stable_signer.pose2vid.soft_light import SoftLight
@@ -45,7 +51,9 @@ VECTOR = sum(GROUPS.values())
 SLEEVES, NECKS = ("long", "three-quarter", "short"), ("crew", "v", "boat", "high")
 BEARDS = ("none", "stubble", "full")
 LAMP, LAMPS = 0.1, {"soft": 0.28}  # radius of the key lamp, see SoftLight
+Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # of `MeshRenderer.samples`
 PAPER = np.array([246, 241, 230], np.float32)
+GREY = 127.5  # what a figure is laid over to be learned
 
 
 @dataclass(frozen=True)
@@ -136,10 +144,12 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
 class StudioRenderer(MeshRenderer):
     """The mesh look in one of the RENDERINGS."""
 
-    def __init__(self, body: Body, appearance: Appearance, size: int = 512) -> None:
+    def __init__(
+        self, body: Body, appearance: Appearance, size: int = 512, camera: Camera | None = None
+    ) -> None:
         self.appearance = appearance
         style = softened(appearance.style) if appearance.rendering == "soft" else appearance.style
-        super().__init__(body, appearance.signer, style, size)
+        super().__init__(body, appearance.signer, style, size, camera)
         self._wall = self._make_wall()
         if appearance.rendering == "natural":
             self._mottle()
@@ -154,7 +164,7 @@ class StudioRenderer(MeshRenderer):
         rendering = self.appearance.rendering
         if rendering == "natural":
             return picture
-        covered = (triangle >= 0).reshape(self.size, 2, self.size, 2).mean((1, 3), dtype=np.float32)
+        covered = self.covered(triangle)
         if rendering == "line":
             return drawing(picture, outlines(triangle, inverse, self.label, self.size), covered)
         if rendering == "soft":
@@ -162,6 +172,37 @@ class StudioRenderer(MeshRenderer):
         else:
             changed = cartoon(picture, outlines(triangle, inverse, self.label, self.size))
         return np.where(covered[..., None] > 0, changed, self.wall())  # the wall is never drawn
+
+    def covered(self, triangle: np.ndarray) -> np.ndarray:
+        """Samples (2H, 2W) -> (H, W) float32: how much of each pixel the figure fills."""
+        samples = triangle.reshape(self.size, SAMPLES, self.size, SAMPLES)
+        return (samples >= 0).mean((1, 3), dtype=np.float32)
+
+    def before_black(self) -> StudioRenderer:
+        """The same signer before a wall that gives no light: a pixel holds the figure's share alone."""
+        black = copy.copy(self)
+        black.background, black.plain = np.zeros_like(self.background), np.zeros_like(self.plain)
+        return black
+
+    def layer(self, picture: np.ndarray, triangle: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+        """A frame painted `before_black` (H, W, 3) uint8 and its samples -> the figure in this rendering,
+        (H, W, 4) float32: colours in linear light times coverage, and coverage.
+
+        The colour of a pixel on the outline is the figure's own, without the wall behind it. The bloom of
+        soft light and a drawing's strokes still tell a light wall from a dark one, as in `rendered`.
+        """
+        rendering, tones = self.appearance.rendering, self.tones
+        light, covered = linear_light(tones), self.covered(triangle)[..., None]
+        inside = covered > 0
+        if rendering == "natural":
+            return np.concatenate([np.where(inside, light[picture], 0), covered], -1)
+        own = np.where(inside, toned(light[picture] / np.where(inside, covered, 1), tones), self.plain)
+        if rendering == "soft":
+            own = bloomed(own)
+        else:
+            lines = outlines(triangle, inverse, self.label, self.size) / np.where(inside, covered, 1)[..., 0]
+            own = cartoon(own, lines) if rendering == "cartoon" else drawing(own, lines, 1.0 * inside[..., 0])
+        return np.concatenate([light[own] * covered, covered], -1)
 
     @cached_property
     def label(self) -> np.ndarray:
@@ -192,21 +233,120 @@ class StudioRenderer(MeshRenderer):
         self.figure.attributes[skin, COLOUR : COLOUR + 3] *= tone.astype(np.float32)
 
 
-class Studio:
-    """Pictures of one appearance at one size in `soft_light`, with their control maps."""
+class Shot(NamedTuple):
+    """One training frame: the picture (H, W, 3) uint8 before the wall, the figure (H, W, 3) uint8 over GREY,
+    by its own coverage where a lens has blurred it, and the control maps (C, H, W) uint8 of the frame's
+    instant, always sharp."""
 
-    def __init__(self, body: Body, appearance: Appearance, size: int = 512) -> None:
-        self.appearance, self.size = appearance, size
-        self.renderer = StudioRenderer(body, appearance, size)
+    picture: np.ndarray
+    figure: np.ndarray
+    maps: np.ndarray
+
+
+class Studio:
+    """Pictures of one appearance at one size in `soft_light`, through one lens, with their control maps."""
+
+    def __init__(self, body: Body, appearance: Appearance, size: int = 512, lens: Lens | None = None) -> None:
+        """lens: the product's unless given."""
+        self.appearance, self.size, self.lens = appearance, size, lens or Lens()
+        camera = self.lens.camera(body, appearance.signer.body, size)
+        self.renderer = StudioRenderer(body, appearance, size, camera)
         self.control = ControlFigure.of(self.renderer)
         self.light = SoftLight.of(self.renderer, LAMPS.get(appearance.rendering, LAMP))
 
     def frames(self, motion: Motion) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Each frame as a picture (H, W, 3) uint8 on the style's background and its maps (C, H, W) uint8."""
-        renderer = self.renderer
-        for vertices, samples, maps in controlled(renderer, self.control, motion):
-            picture = self.light.painted(renderer, vertices, *samples)
-            yield renderer.rendered(picture, *samples[1:]), maps
+        for shot in self.shots(motion):
+            yield shot.picture, shot.maps
+
+    def shots(self, motion: Motion, first: int = 0, end: int | None = None) -> Iterator[Shot]:
+        """Frames `first` to `end` (excluded) of a motion. An open shutter sees the frames around them too."""
+        renderer, seen = self.renderer, self.lens.turned(motion)
+        frames = controlled(renderer, self.control, seen[first:end])
+        for number, (vertices, samples, maps) in enumerate(frames, first):
+            if self.lens.blurs:
+                yield Shot(*self._blurred(seen, number, vertices, samples), maps)
+                continue
+            painted = self.light.painted(renderer, vertices, *samples)
+            picture = renderer.rendered(painted, *samples[1:])
+            yield Shot(picture, over_grey(picture, maps[COVERAGE], renderer.wall()), maps)
+
+    def _blurred(
+        self, motion: Motion, number: int, vertices: np.ndarray, samples: Samples
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One frame of a motion, its vertices (N, 3) and samples -> picture and figure as in a `Shot`: the
+        mean, in linear light, of what the lens sees while the shutter is open."""
+        renderer, tones = self.renderer, self.renderer.tones
+        count = 1
+        if self.lens.shutter > 0:
+            ends = self._posed(motion, number + self.lens.shutter * np.array([-0.5, 0.0, 0.5]))
+            path = np.stack([renderer.camera.project(torch.from_numpy(v)).numpy()[:, :2] for v in ends])
+            count = instants_needed(path, self.size)
+        if count == 1:
+            total = self._layer(vertices, samples)
+        else:
+            total = np.zeros((self.size, self.size, 4), np.float32)
+            for bare in self._posed(motion, number + instants(self.lens.shutter, count)):
+                points = renderer.camera.project(torch.from_numpy(bare)).numpy()
+                total += self._layer(bare, renderer.samples(points))
+            total /= count
+        colour, share = total[..., :3], total[..., 3:]
+        wall = self._blurred_wall
+        picture = toned(colour + (1 - share) * linear_light(tones)[wall], tones)
+        picture = np.where(share > 0, picture, wall)
+        own = toned(colour / np.maximum(share, 1e-6), tones)
+        figure = np.clip(own * share + GREY * (1 - share) + 0.5, 0, 255).astype(np.uint8)
+        return picture, figure
+
+    def _posed(self, motion: Motion, frames: np.ndarray) -> np.ndarray:
+        """(K, N, 3) metres: vertices at fractional frame numbers (K,)."""
+        return self.renderer.figure.skin.pose_motion(moved(motion, frames)).vertices.numpy()
+
+    def _layer(self, vertices: np.ndarray, samples: Samples) -> np.ndarray:
+        """An instant -> `StudioRenderer.layer` as the aperture blurs it."""
+        _, triangle, inverse = samples
+        painted = self.light.painted(self._black, vertices, *samples)
+        layer = self.renderer.layer(painted, triangle, inverse)
+        if self.lens.aperture == 0:
+            return layer
+        nearest = inverse.reshape(self.size, SAMPLES, self.size, SAMPLES).max((1, 3))
+        return defocused(layer, nearest, self.renderer.camera, self.lens.aperture)
+
+    @cached_property
+    def _black(self) -> StudioRenderer:
+        return self.renderer.before_black()
+
+    @cached_property
+    def _blurred_wall(self) -> np.ndarray:
+        """(H, W, 3) uint8, the wall as the aperture blurs it."""
+        wall, tones, camera = self.renderer.wall(), self.renderer.tones, self.renderer.camera
+        if self.lens.aperture == 0:
+            return wall
+        layer = np.ones((*wall.shape[:2], 4), np.float32)
+        layer[..., :3] = linear_light(tones)[wall]
+        depth = np.full(wall.shape[:2], 1 / wall_depth(camera), np.float32)
+        return dithered(defocused(layer, depth, camera, self.lens.aperture)[..., :3], tones)
+
+
+def over_grey(picture: np.ndarray, coverage: np.ndarray, wall: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) before a wall (H, W, 3) and the figure's coverage (H, W), all in 0..255 -> the same
+    figure before GREY, uint8."""
+    bare = 1 - coverage.astype(np.float32)[..., None] / 255
+    return np.clip(picture + bare * (GREY - wall.astype(np.float32)) + 0.5, 0, 255).astype(np.uint8)
+
+
+def linear_light(tones: np.ndarray) -> np.ndarray:
+    """(256,) float32: the light that a tone curve (`shading.tone_curve`) shows as each value: the middle of
+    what it does, so that a mean of equal values is that value again."""
+    first = np.searchsorted(tones, np.arange(257), "left").astype(np.float32)
+    first[256] = first[255] + 1  # all that is lighter is white, too
+    return (first[:-1] + first[1:]) / len(tones)
+
+
+def toned(light: np.ndarray, tones: np.ndarray) -> np.ndarray:
+    """Linear light -> uint8 through a tone curve."""
+    place = np.clip(light * (len(tones) / 2), 0, len(tones) - 1)
+    return np.asarray(tones[place.astype(np.int32)])
 
 
 def softened(style: Style) -> Style:

@@ -47,7 +47,8 @@ from stable_signer.pose2vid.autoencoder import (
 from stable_signer.pose2vid.control import FACE, RIGHT_HAND
 from stable_signer.pose2vid.controlnet import SIZES
 from stable_signer.pose2vid.diffusion import HOLD
-from stable_signer.pose2vid.frames import RUN, FramePool, Motions
+from stable_signer.pose2vid.frames import RUN, FramePool, MadeOf, Motions
+from stable_signer.pose2vid.lens import Lenses
 from stable_signer.pose2vid.likeness import weighed_loss
 from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, make_scheduler
 from stable_signer.slul.runs import (
@@ -78,6 +79,11 @@ class Pose2VidRecipe:
     previous_dropout: chance that the previous frame is not. held: chance that a latent is decoded into the
     frame after its own. full_frames: how many frames are held at full size for the upsampler. piece: side of
     the squares that it learns on, a multiple of 64. finish: whether the decoder learns on with it.
+
+    cameras, aperture, shutter: through which lenses the studio sees (`lens.Lenses`); each sitting draws one.
+    With cameras = 0 the camera is the product's; with 1 it goes up to 30 degrees to either side, its zoom is
+    0.8 to 1.3, it rises or sinks by up to 0.1 m. aperture: the pupil's largest diameter in metres (0: all is
+    sharp). shutter: the largest share of a frame's time that it is open (0: an instant).
     """
 
     motions: str = "runs/motions.npz"
@@ -99,6 +105,9 @@ class Pose2VidRecipe:
     full_frames: int = 800
     piece: int = 128
     finish: bool = False
+    cameras: float = 0.0
+    aperture: float = 0.0
+    shutter: float = 0.0
     workers: int = 0
     save_every: int = 500
     seed: int = 1
@@ -121,7 +130,15 @@ class Pose2VidRecipe:
             raise StableSignerError(
                 f"{path}: batch, runs and one of steps must be at least 1, the other steps at least 0"
             )
+        try:
+            recipe.made_of()
+        except StableSignerError as error:
+            raise StableSignerError(f"{path}: {error}") from error
         return recipe
+
+    def made_of(self) -> MadeOf:
+        """What its pool of frames is made of."""
+        return MadeOf(self.motions, self.seed, self.runs, Lenses(self.cameras, self.aperture, self.shutter))
 
 
 class Squares(NamedTuple):
@@ -353,14 +370,16 @@ def train(
     saved.
     """
     Motions.load(recipe.motions).part(held_out=False)  # told here and not by the processes
+    made_of, folder = recipe.made_of(), pool_folder or output / "pool"
+    made_of.claim(folder)
     output.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision="bf16" if has_bf16() else "no")
     device = accelerator.device
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    pool = FramePool(pool_folder or output / "pool", recipe.runs)
-    makers = pool.fill(recipe.motions, recipe.seed, recipe.workers)
+    pool = FramePool(folder, recipe.runs)
+    makers = pool.fill(made_of, recipe.workers)
     state = read_state(output, recipe) or {"stage": 0, "step": 0}
     try:
         frames = Frames(pool, recipe.full_frames, device)
