@@ -82,25 +82,20 @@ def test_without_a_lens_the_studio_is_what_its_parts_make(look: str) -> None:
     whole = list(own.shots(swung()))
     for shot, (vertices, samples, maps) in zip(whole, controlled(renderer, figure, swung()), strict=True):
         picture = renderer.rendered(light.painted(renderer, vertices, *samples), *samples[1:])
-        bare = 1 - maps[COVERAGE].astype(np.float32)[..., None] / 255
-        over_grey = np.clip(picture + bare * (127.5 - renderer.wall().astype(np.float32)) + 0.5, 0, 255)
-        assert np.array_equal(shot.picture, picture)
-        assert np.array_equal(shot.figure, over_grey.astype(np.uint8))
+        filled, bare = maps[COVERAGE] == 255, maps[COVERAGE] == 0
         assert np.array_equal(shot.maps, maps)
+        most = 1 if look == "natural" else 4  # the bloom takes in the outline, which is not the same
+        assert np.abs(shot.picture[filled].astype(int) - picture[filled]).max() <= most
+        assert np.array_equal(shot.picture[bare], renderer.wall()[bare])
+        assert np.array_equal(shot.figure[filled], shot.picture[filled])
+        assert (shot.figure[bare] == 128).all()
     (one,) = own.shots(swung(), 1, 2)
     assert all(np.array_equal(a, b) for a, b in zip(one, whole[1], strict=True))
 
 
-def test_a_lens_that_finds_nothing_to_blur_changes_no_colour_inside_the_figure_by_more_than_a_step() -> None:
+def test_a_lens_that_finds_nothing_to_blur_changes_nothing() -> None:
     plain, open_ = (next(studio(lens).shots(still())) for lens in (Lens(), Lens(shutter=1)))
-    assert np.array_equal(plain.maps, open_.maps)
-    filled, bare = plain.maps[COVERAGE] == 255, plain.maps[COVERAGE] == 0
-    for one, other in ((plain.picture, open_.picture), (plain.figure, open_.figure)):
-        assert np.abs(one.astype(int) - other)[filled].max() <= 1
-        assert np.array_equal(one[bare], other[bare])
-    assert (open_.figure[bare] == 128).all()
-    # on the outline the plain picture shades the wall's share like the figure's: the blurred one does not
-    assert np.abs(plain.picture.astype(int) - open_.picture)[~filled & ~bare].mean() < 6
+    assert all(np.array_equal(a, b) for a, b in zip(plain, open_, strict=True))
 
 
 def test_light_of_a_value_is_shown_as_that_value_again() -> None:
@@ -286,7 +281,7 @@ def test_the_figure_s_edge_is_blurred_to_both_sides() -> None:
 
 def test_the_wall_is_out_of_focus_too_and_as_bright_as_before() -> None:
     assert wall_depth(CAMERA) > CAMERA.signing_depth + 0.5
-    sharp, blurred = (studio(lens)._blurred_wall for lens in (Lens(), Lens(aperture=0.3)))
+    sharp, blurred = (studio(lens)._wall for lens in (Lens(), Lens(aperture=0.3)))
     assert np.array_equal(sharp, studio().renderer.wall())
     assert blurred.mean() == pytest.approx(sharp.mean(), abs=0.5)
     assert np.abs(blurred.astype(int) - sharp).max() <= 3
@@ -335,13 +330,12 @@ def test_a_moving_hand_smears_along_its_path_only() -> None:
     assert np.abs(blurred.picture[hand].astype(int) - plain.picture[hand]).mean() > 5
     other = np.zeros((SIZE, SIZE), bool)
     other[:, 80:] = True  # the left arm, which is still, and no shadow of the right one falls there
-    other &= np.isin(plain.maps[COVERAGE], (0, 255))  # for the outline see the test without a movement
     assert np.abs(blurred.picture[other].astype(int) - plain.picture[other]).max() <= 1
 
 
+@pytest.mark.parametrize("lens", [Lens(), Lens(aperture=0.3, shutter=0.6)])
 @pytest.mark.parametrize("look", ["natural", "cartoon"])
-def test_no_trace_of_the_wall_is_left_in_the_figure(look: str) -> None:
-    lens = Lens(aperture=0.3, shutter=0.6)
+def test_no_trace_of_the_wall_is_left_in_the_figure(look: str, lens: Lens) -> None:
     light, dark = (
         next(studio(lens, look, background=(colour, colour)).shots(swung(), 1, 2))
         for colour in ("#f4f0e8", "#081020")

@@ -35,6 +35,7 @@ from stable_signer.pose2vid.control import (
 from stable_signer.pose2vid.framing import hands_outside
 from stable_signer.pose2vid.likeness import boxes, flicker, psnr, ssim
 from stable_signer.pose2vid.mesh import MeshRenderer
+from stable_signer.pose2vid.shading import tone_curve
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.pose2vid.studio import (
     GROUPS,
@@ -43,9 +44,11 @@ from stable_signer.pose2vid.studio import (
     Appearance,
     Studio,
     StudioRenderer,
+    linear_light,
     mixed,
     outlines,
     random_appearance,
+    toned,
 )
 
 SIZE = 96
@@ -397,10 +400,25 @@ def test_the_kernel_doubles_and_lays_over_as_the_upsampler_does() -> None:
     picture = expected.copy()
     whole = upsampler(half, told_cells(maps), unlit_over_grey(maps))
     assert whole.std() > 0.1
-    lay_over(whole[0].numpy(), maps[0, COVERAGE].numpy(), expected)
+    tones = tone_curve()
+    mixing = linear_light(tones), tones
+    lay_over(whole[0].numpy(), maps[0, COVERAGE].numpy(), *mixing, expected)
     learned = upsampler.learned(half, told_cells(maps))[0].permute(1, 2, 0).contiguous()
-    lay_doubled_over(half[0].numpy(), learned.numpy(), maps[0].numpy(), picture)
+    lay_doubled_over(half[0].numpy(), learned.numpy(), maps[0].numpy(), *mixing, picture)
     assert np.abs(picture.astype(int) - expected).max() <= 1
+
+
+def test_a_figure_is_laid_over_the_wall_in_linear_light() -> None:
+    from stable_signer.pose2vid.diffusion import lay_over
+
+    tones = tone_curve()
+    figure = np.ones((3, 1, 5), np.float32) * np.array([0, 1, 1.7, 0.5, 0.5], np.float32)
+    share = np.array([[255, 255, 255, 128, 0]], np.uint8)
+    picture = np.full((1, 5, 3), 20, np.uint8)
+    lay_over(figure, share, linear_light(tones), tones, picture)
+    light = linear_light(tones)[[128, 20]].mean()
+    assert picture[0, :, 0].tolist() == [0, 255, 255, int(toned(light, tones)), 20]
+    assert picture[0, 3, 0] > 80  # half of the light looks lighter than half of the value
 
 
 def test_the_kernel_halves_maps_as_training_does(weights: Path) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.metrics.features import FeatureNet, distance, nearest
-from stable_signer.pose2vid.autoencoder import GREY, coverage, over_grey
+from stable_signer.pose2vid.autoencoder import coverage, over_grey
 from stable_signer.pose2vid.diffusion import HOLD, DiffusionRenderer, Told
 from stable_signer.pose2vid.frames import Motions
 from stable_signer.pose2vid.likeness import flicker, part_ssim, psnr, ssim
@@ -39,12 +39,13 @@ CHANCE = {"signer": 1 / len(SIGNERS), "rendering": 1 / len(RENDERINGS)}
 
 @dataclass(frozen=True)
 class Clipping:
-    """Consecutive true frames (T, 3, S, S) in [0, 1], their maps (T, C, S, S) uint8, hand points
-    (T, 2, 21, 2) and face points (T, 1, K, 2) in pixels, and who is seen; mesh (T, 3, S, S): the mesh look
-    of the same; other: one frame of another moment."""
+    """Consecutive true frames (T, 3, S, S) in [0, 1], their figures over grey, likewise, their maps
+    (T, C, S, S) uint8, hand points (T, 2, 21, 2) and face points (T, 1, K, 2) in pixels, and who is seen;
+    mesh (T, 3, S, S): the mesh look of the same; other: one frame of another moment."""
 
     appearance: Appearance
     truth: Tensor
+    figures: Tensor
     maps: Tensor
     hands: Tensor
     face: Tensor
@@ -64,7 +65,7 @@ def clippings(motions: Motions, size: int, count: int, length: int) -> Iterator[
         start = min(first + 12 + 9 * (k // len(spans)), max(end - length, first))
         motion = motions.piece(start, min(start + length, end))
         studio = Studio(body, appearance, size)
-        pairs = list(studio.frames(motion))
+        shots = list(studio.shots(motion))
         posed = studio.renderer.figure.skin.pose_motion(motion)
         points = torch.from_numpy(studio.control.keypoints(posed, studio.renderer.camera))
         mesh = MeshRenderer(body, appearance.signer, appearance.style, size).frames(motion)
@@ -72,8 +73,9 @@ def clippings(motions: Motions, size: int, count: int, length: int) -> Iterator[
         other = min(far[0] + 20, far[1] - 1)
         yield Clipping(
             appearance,
-            _stacked([picture for picture, _ in pairs]),
-            torch.from_numpy(np.stack([maps for _, maps in pairs])),
+            _stacked([shot.picture for shot in shots]),
+            _stacked([shot.figure for shot in shots]),
+            torch.from_numpy(np.stack([shot.maps for shot in shots])),
             points[:, :42].reshape(len(points), 2, 21, 2),
             points[:, None, 42:],
             _stacked(list(mesh)),
@@ -150,8 +152,7 @@ def rows_of(model: Pose2Vid, clip: Clipping, size: int) -> dict[str, Tensor]:
         return _stacked(pictures)
 
     renderer = DiffusionRenderer(body, clip.appearance, size, model=model)
-    share = coverage(clip.maps)
-    figures = clip.truth + (1 - share) * (GREY - _stacked([renderer.studio.wall()]))
+    figures = clip.figures
     if size != 256:
         figures = torch.nn.functional.avg_pool2d(figures, 2)
     latents = model.autoencoder.encode(figures.to(renderer.device))

@@ -307,7 +307,7 @@ def maps_into(  # type: ignore[no-untyped-def]
                     colour = eye_colour(colour, canon, scene)
                 elif material[f] == HAIR:  # strands are finer than a pixel: looked at in every sample
                     sleek = one(rows, corners, weights, ATTRIBUTES_IN_ROW + GLOSS)
-                    tone = 0.0
+                    tone = f32(0)
                     for t in range(s, 4):
                         y, x = 2 * row + t // 2, 2 * column + t % 2
                         if triangle[y, x] == f:

@@ -45,7 +45,8 @@ from stable_signer.pose2vid.control import (
 from stable_signer.pose2vid.framing import NETWORK_SIZES, check_network_size
 from stable_signer.pose2vid.mesh import ahead
 from stable_signer.pose2vid.sampler import Pose2Vid
-from stable_signer.pose2vid.studio import Appearance, StudioRenderer
+from stable_signer.pose2vid.shading import tone_curve
+from stable_signer.pose2vid.studio import Appearance, StudioRenderer, linear_light
 from stable_signer.slul.runs import best_device, has_bf16
 
 CAREFUL = 20  # steps of a frame in high quality
@@ -289,22 +290,36 @@ class DiffusionRenderer:
         area = picture[_area(told.figure, FACTOR * self.size // NETWORK_SIZES[0])[2:]]
         maps = told.maps[0].numpy()
         if self.size == NETWORK_SIZES[0]:
-            lay_over(figure[0].cpu().numpy(), maps[COVERAGE], area)
+            lay_over(figure[0].cpu().numpy(), maps[COVERAGE], _light(), _tones(), area)
             return picture
         # what the decoder leaves outside the figure is anything: the upsampler learned from grey there
         figure = over_grey(figure.clamp(0, 1), coverage(told.small).to(self.device))
         learned = upsampler.learned(figure, told.map_cells.to(self.device)).permute(0, 2, 3, 1)
         learned = learned.to(figure.dtype).contiguous()
-        lay_doubled_over(figure[0].cpu().numpy(), learned[0].cpu().numpy(), maps, area)
+        drawn = figure[0].cpu().numpy(), learned[0].cpu().numpy()
+        lay_doubled_over(*drawn, maps, _light(), _tones(), area)
         return picture
 
 
+@lru_cache
+def _light() -> np.ndarray:
+    """(256,) float32: the linear light of each byte."""
+    return linear_light(_tones())
+
+
+@lru_cache
+def _tones() -> np.ndarray:
+    return tone_curve()
+
+
 @small
-def _laid(colour, below, share):  # type: ignore[no-untyped-def]
-    """A colour in [0, 1] over a byte, by its share."""
-    under = np.float32(below)
-    over = np.float32(255) * min(max(colour, np.float32(0)), np.float32(1))
-    return np.uint8(np.rint(under + (over - under) * share))
+def _laid(colour, below, share, light, tones):  # type: ignore[no-untyped-def]
+    """A colour in [0, 1] over a byte, by its share in (0, 1]: mixed in linear light, as a camera would."""
+    over = np.uint8(np.rint(np.float32(255) * min(max(colour, np.float32(0)), np.float32(1))))
+    if share == 1:
+        return over
+    mean = light[below] + (light[over] - light[below]) * share
+    return tones[min(int(mean * np.float32(len(tones) / 2)), len(tones) - 1)]
 
 
 @small
@@ -315,19 +330,21 @@ def _over_grey(colour, share):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def lay_over(figure, share, picture):  # type: ignore[no-untyped-def]
-    """figure (3, H, W) float32 in [0, 1] over picture (H, W, 3) uint8, by share (H, W) uint8."""
+def lay_over(figure, share, light, tones, picture):  # type: ignore[no-untyped-def]
+    """figure (3, H, W) float32 in [0, 1] over picture (H, W, 3) uint8, by share (H, W) uint8; light (256,),
+    tones: `linear_light` and `tone_curve`."""
     for row in range(share.shape[0]):
         for column in range(share.shape[1]):
             here = np.float32(share[row, column]) / np.float32(255)
             if here == 0:
                 continue
             for c in range(3):
-                picture[row, column, c] = _laid(figure[c, row, column], picture[row, column, c], here)
+                below = picture[row, column, c]
+                picture[row, column, c] = _laid(figure[c, row, column], below, here, light, tones)
 
 
 @kernel
-def lay_doubled_over(half, learned, maps, picture):  # type: ignore[no-untyped-def]
+def lay_doubled_over(half, learned, maps, light, tones, picture):  # type: ignore[no-untyped-def]
     """What `Upsampler.forward` makes of its input and of `Upsampler.learned`, and `lay_over`, in one go where
     the figure is: half (3, H/2, W/2) float32, learned (H/4, W/4, 48) float32, maps (C, H, W) uint8 over
     picture (H, W, 3) uint8."""
@@ -358,7 +375,7 @@ def lay_doubled_over(half, learned, maps, picture):  # type: ignore[no-untyped-d
                 below = base[down, left, c] + (base[down, right, c] - base[down, left, c]) * righter
                 flat = _over_grey(maps[ALBEDO + c, row, column], here)
                 colour = above + (below - above) * lower + flat + detail[16 * c + 4 * (row % 4) + column % 4]
-                picture[row, column, c] = _laid(colour, picture[row, column, c], here)
+                picture[row, column, c] = _laid(colour, picture[row, column, c], here, light, tones)
 
 
 def _area(cells: Rectangle, factor: int) -> tuple[slice, slice, slice, slice]:

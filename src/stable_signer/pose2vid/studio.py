@@ -31,7 +31,7 @@ from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.camera import Camera
-from stable_signer.pose2vid.control import COVERAGE, PARTS, ControlFigure, controlled, part_labels
+from stable_signer.pose2vid.control import PARTS, ControlFigure, controlled, part_labels
 from stable_signer.pose2vid.hair import CUTS
 from stable_signer.pose2vid.lens import Lens, defocused, instants, instants_needed, moved, wall_depth
 from stable_signer.pose2vid.mesh import SAMPLES, MeshRenderer, dithered
@@ -188,8 +188,8 @@ class StudioRenderer(MeshRenderer):
         """A frame painted `before_black` (H, W, 3) uint8 and its samples -> the figure in this rendering,
         (H, W, 4) float32: colours in linear light times coverage, and coverage.
 
-        The colour of a pixel on the outline is the figure's own, without the wall behind it. The bloom of
-        soft light and a drawing's strokes still tell a light wall from a dark one, as in `rendered`.
+        The colour of a pixel on the outline is the figure's own, without the wall behind it. But the bloom of
+        soft light and a drawing's strokes tell a light wall from a dark one.
         """
         rendering, tones = self.appearance.rendering, self.tones
         light, covered = linear_light(tones), self.covered(triangle)[..., None]
@@ -234,9 +234,9 @@ class StudioRenderer(MeshRenderer):
 
 
 class Shot(NamedTuple):
-    """One training frame: the picture (H, W, 3) uint8 before the wall, the figure (H, W, 3) uint8 over GREY,
-    by its own coverage where a lens has blurred it, and the control maps (C, H, W) uint8 of the frame's
-    instant, always sharp."""
+    """One training frame: the picture (H, W, 3) uint8 before the wall, mixed in linear light; the figure
+    (H, W, 3) uint8 over GREY, mixed as the networks' pictures are, in display values, with nothing of the
+    wall; and the control maps (C, H, W) uint8 of the frame's instant, sharp whatever the lens."""
 
     picture: np.ndarray
     figure: np.ndarray
@@ -264,14 +264,9 @@ class Studio:
         renderer, seen = self.renderer, self.lens.turned(motion)
         frames = controlled(renderer, self.control, seen[first:end])
         for number, (vertices, samples, maps) in enumerate(frames, first):
-            if self.lens.blurs:
-                yield Shot(*self._blurred(seen, number, vertices, samples), maps)
-                continue
-            painted = self.light.painted(renderer, vertices, *samples)
-            picture = renderer.rendered(painted, *samples[1:])
-            yield Shot(picture, over_grey(picture, maps[COVERAGE], renderer.wall()), maps)
+            yield Shot(*self._seen(seen, number, vertices, samples), maps)
 
-    def _blurred(
+    def _seen(
         self, motion: Motion, number: int, vertices: np.ndarray, samples: Samples
     ) -> tuple[np.ndarray, np.ndarray]:
         """One frame of a motion, its vertices (N, 3) and samples -> picture and figure as in a `Shot`: the
@@ -291,9 +286,8 @@ class Studio:
                 total += self._layer(bare, renderer.samples(points))
             total /= count
         colour, share = total[..., :3], total[..., 3:]
-        wall = self._blurred_wall
-        picture = toned(colour + (1 - share) * linear_light(tones)[wall], tones)
-        picture = np.where(share > 0, picture, wall)
+        picture = toned(colour + (1 - share) * linear_light(tones)[self._wall], tones)
+        picture = np.where(share > 0, picture, self._wall)
         own = toned(colour / np.maximum(share, 1e-6), tones)
         figure = np.clip(own * share + GREY * (1 - share) + 0.5, 0, 255).astype(np.uint8)
         return picture, figure
@@ -317,7 +311,7 @@ class Studio:
         return self.renderer.before_black()
 
     @cached_property
-    def _blurred_wall(self) -> np.ndarray:
+    def _wall(self) -> np.ndarray:
         """(H, W, 3) uint8, the wall as the aperture blurs it."""
         wall, tones, camera = self.renderer.wall(), self.renderer.tones, self.renderer.camera
         if self.lens.aperture == 0:
@@ -326,13 +320,6 @@ class Studio:
         layer[..., :3] = linear_light(tones)[wall]
         depth = np.full(wall.shape[:2], 1 / wall_depth(camera), np.float32)
         return dithered(defocused(layer, depth, camera, self.lens.aperture)[..., :3], tones)
-
-
-def over_grey(picture: np.ndarray, coverage: np.ndarray, wall: np.ndarray) -> np.ndarray:
-    """A picture (H, W, 3) before a wall (H, W, 3) and the figure's coverage (H, W), all in 0..255 -> the same
-    figure before GREY, uint8."""
-    bare = 1 - coverage.astype(np.float32)[..., None] / 255
-    return np.clip(picture + bare * (GREY - wall.astype(np.float32)) + 0.5, 0, 255).astype(np.uint8)
 
 
 def linear_light(tones: np.ndarray) -> np.ndarray:
