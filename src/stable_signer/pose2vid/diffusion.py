@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stable_signer.body.kernels import kernel, small
+from stable_signer.body.kernels import kernel
 from stable_signer.body.motion import Motion
 from stable_signer.body.skeleton import Body
 from stable_signer.pose2vid.autoencoder import (
@@ -289,93 +289,79 @@ class DiffusionRenderer:
         figure = decoder(latent[_area(told.figure, 1)], told.small_cells.to(self.device), flat)
         area = picture[_area(told.figure, FACTOR * self.size // NETWORK_SIZES[0])[2:]]
         maps = told.maps[0].numpy()
-        if self.size == NETWORK_SIZES[0]:
-            lay_over(figure[0].cpu().numpy(), maps[COVERAGE], _light(), _tones(), area)
-            return picture
-        # what the decoder leaves outside the figure is anything: the upsampler learned from grey there
-        figure = over_grey(figure.clamp(0, 1), coverage(told.small).to(self.device))
-        learned = upsampler.learned(figure, told.map_cells.to(self.device)).permute(0, 2, 3, 1)
-        learned = learned.to(figure.dtype).contiguous()
-        drawn = figure[0].cpu().numpy(), learned[0].cpu().numpy()
-        lay_doubled_over(*drawn, maps, _light(), _tones(), area)
+        if self.size != NETWORK_SIZES[0]:
+            # what the decoder leaves outside the figure is anything: the upsampler learned from grey there
+            figure = over_grey(figure.clamp(0, 1), coverage(told.small).to(self.device))
+            learned = upsampler.learned(figure, told.map_cells.to(self.device)).permute(0, 2, 3, 1)
+            learned = learned.to(figure.dtype).contiguous()
+            drawn = np.empty((3, *maps.shape[1:]), np.float32)
+            doubled_into(figure[0].cpu().numpy(), learned[0].cpu().numpy(), maps, drawn)
+        else:
+            drawn = figure[0].cpu().numpy()
+        lay_over(drawn, maps[COVERAGE], *_mixing(), area)
         return picture
 
 
 @lru_cache
-def _light() -> np.ndarray:
-    """(256,) float32: the linear light of each byte."""
-    return linear_light(_tones())
-
-
-@lru_cache
-def _tones() -> np.ndarray:
-    return tone_curve()
-
-
-@small
-def _laid(colour, below, share, light, tones):  # type: ignore[no-untyped-def]
-    """A colour in [0, 1] over a byte, by its share in (0, 1]: mixed in linear light, as a camera would."""
-    over = np.uint8(np.rint(np.float32(255) * min(max(colour, np.float32(0)), np.float32(1))))
-    if share == 1:
-        return over
-    mean = light[below] + (light[over] - light[below]) * share
-    return tones[min(int(mean * np.float32(len(tones) / 2)), len(tones) - 1)]
-
-
-@small
-def _over_grey(colour, share):  # type: ignore[no-untyped-def]
-    """`autoencoder.over_grey` of a byte."""
-    one, grey = np.float32(1), np.float32(GREY)
-    return np.float32(colour) * np.float32(1 / 255) * share + grey * (one - share)
+def _mixing() -> tuple[np.ndarray, np.ndarray]:
+    """The linear light of each byte (256,) float32, and `tone_curve`."""
+    tones = tone_curve()
+    return linear_light(tones), tones
 
 
 @kernel
 def lay_over(figure, share, light, tones, picture):  # type: ignore[no-untyped-def]
-    """figure (3, H, W) float32 in [0, 1] over picture (H, W, 3) uint8, by share (H, W) uint8; light (256,),
-    tones: `linear_light` and `tone_curve`."""
-    for row in range(share.shape[0]):
-        for column in range(share.shape[1]):
-            here = np.float32(share[row, column]) / np.float32(255)
-            if here == 0:
-                continue
-            for c in range(3):
-                below = picture[row, column, c]
-                picture[row, column, c] = _laid(figure[c, row, column], below, here, light, tones)
+    """figure (3, H, W) float32 in [0, 1] over picture (H, W, 3) uint8, by share (H, W) uint8, mixed in linear
+    light as in a camera; light (256,), tones: `linear_light` and `tone_curve`."""
+    for c in range(3):
+        for row in range(share.shape[0]):
+            for column in range(share.shape[1]):
+                here = share[row, column]
+                if here == 0:
+                    continue
+                value = min(max(figure[c, row, column], np.float32(0)), np.float32(1))
+                over = np.uint8(np.rint(np.float32(255) * value))
+                if here < 255:
+                    below = light[picture[row, column, c]]
+                    mean = below + (light[over] - below) * np.float32(here / 255)
+                    over = tones[min(int(mean * np.float32(len(tones) / 2)), len(tones) - 1)]
+                picture[row, column, c] = over
 
 
 @kernel
-def lay_doubled_over(half, learned, maps, light, tones, picture):  # type: ignore[no-untyped-def]
-    """What `Upsampler.forward` makes of its input and of `Upsampler.learned`, and `lay_over`, in one go where
-    the figure is: half (3, H/2, W/2) float32, learned (H/4, W/4, 48) float32, maps (C, H, W) uint8 over
-    picture (H, W, 3) uint8."""
+def doubled_into(half, learned, maps, out):  # type: ignore[no-untyped-def]
+    """What `Upsampler.forward` makes of its input and of `Upsampler.learned`, where the figure is: half (3,
+    H/2, W/2) float32, learned (H/4, W/4, 48) float32, maps (C, H, W) uint8 -> out (3, H, W) float32."""
     high, wide = half.shape[1:]
-    byte, quarter = np.float32(1 / 255), np.float32(0.25)
-    # `doubled` of the half and minus `doubled` of the halved unlit figure: doubled once
-    base = np.empty((high, wide, 3), np.float32)
-    for row in range(high):
-        for column in range(wide):
-            for c in range(3):
-                total = np.float32(0)
-                for s in range(4):
-                    y, x = 2 * row + s // 2, 2 * column + s % 2
-                    total += _over_grey(maps[ALBEDO + c, y, x], np.float32(maps[COVERAGE, y, x]) * byte)
-                base[row, column, c] = half[c, row, column] - total * quarter
-    for row in range(picture.shape[0]):
-        up, down = max((row - 1) // 2, 0), min((row + 1) // 2, high - 1)
-        lower = np.float32(0.25 if row % 2 else 0.75)
-        for column in range(picture.shape[1]):
-            if maps[COVERAGE, row, column] == 0:
-                continue
-            here = np.float32(maps[COVERAGE, row, column]) * byte
-            left, right = max((column - 1) // 2, 0), min((column + 1) // 2, wide - 1)
-            righter = np.float32(0.25 if column % 2 else 0.75)
-            detail = learned[row // 4, column // 4]
-            for c in range(3):
-                above = base[up, left, c] + (base[up, right, c] - base[up, left, c]) * righter
-                below = base[down, left, c] + (base[down, right, c] - base[down, left, c]) * righter
-                flat = _over_grey(maps[ALBEDO + c, row, column], here)
-                colour = above + (below - above) * lower + flat + detail[16 * c + 4 * (row % 4) + column % 4]
-                picture[row, column, c] = _laid(colour, picture[row, column, c], here, light, tones)
+    byte, grey, quarter = np.float32(1 / 255), np.float32(GREY), np.float32(0.25)
+    share = maps[COVERAGE] * byte
+    flat = np.empty((2 * high, 2 * wide), np.float32)
+    base = np.empty((high, wide), np.float32)
+    line = np.empty(wide, np.float32)
+    for c in range(3):
+        colour = maps[ALBEDO + c]
+        for row in range(2 * high):  # the unlit figure over grey
+            for column in range(2 * wide):
+                here = share[row, column]
+                flat[row, column] = colour[row, column] * byte * here + grey * (np.float32(1) - here)
+        for row in range(high):  # what is `doubled`: the half and minus the halved unlit figure
+            upper, lower = flat[2 * row], flat[2 * row + 1]
+            for column in range(wide):
+                x = 2 * column
+                total = upper[x] + upper[x + 1] + lower[x] + lower[x + 1]
+                base[row, column] = half[c, row, column] - total * quarter
+        for row in range(2 * high):
+            up, down = base[max((row - 1) // 2, 0)], base[min((row + 1) // 2, high - 1)]
+            nearer = np.float32(0.25 if row % 2 else 0.75)
+            for column in range(wide):
+                line[column] = up[column] + (down[column] - up[column]) * nearer
+            for column in range(2 * wide):
+                if share[row, column] == 0:
+                    continue
+                left, right = line[max((column - 1) // 2, 0)], line[min((column + 1) // 2, wide - 1)]
+                between = left + (right - left) * np.float32(0.25 if column % 2 else 0.75)
+                detail = learned[row // 4, column // 4, 16 * c + 4 * (row % 4) + column % 4]
+                out[c, row, column] = between + flat[row, column] + detail
 
 
 def _area(cells: Rectangle, factor: int) -> tuple[slice, slice, slice, slice]:
