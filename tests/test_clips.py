@@ -122,6 +122,7 @@ def test_what_goes_wrong_is_told_in_a_sentence(
     nothing = np.full_like(seen["left_hand"], np.nan)
     told(sees(left_hand=nothing, right_hand=nothing), "no hand was seen")
     told(sees(face=seen["face"][:, :10]), "another version")
+    told(sees(fps=np.float32(1440)), "1440 frames a second")
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     told("exit 0", "cannot be read as a video", broken)

@@ -154,7 +154,11 @@ def _read(path: Path, clip: str | Path) -> Landmarks:
             fps = float(file["fps"])
     except (OSError, ValueError, KeyError) as error:
         raise StableSignerError(f"MediaPipe gave no landmarks of {clip}: see its environment") from error
-    if any(t.shape[1:] != WIDTHS[name] for name, t in tracks.items()) or not 1 <= fps <= 1000:
+    if not 1 <= fps <= 1000:  # also refuses NaN
+        raise StableSignerError(
+            f"{clip} says that it has {fps:g} frames a second: encode it anew with the rate it was filmed at"
+        )
+    if any(t.shape[1:] != WIDTHS[name] for name, t in tracks.items()):
         raise StableSignerError(f"MediaPipe has another version: make its environment anew: {command()}")
     face = tracks["face"][:, list(FACE17)]
     return Landmarks(tracks["pose"], tracks["left_hand"], tracks["right_hand"], face, FACE17,
