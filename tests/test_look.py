@@ -121,6 +121,14 @@ def test_every_signer_is_drawn_large_on_a_plain_ground(body: Body, signer: str) 
     assert not person[:2].any()  # no hair is cut off
 
 
+@pytest.mark.parametrize("signer", ["maya", "ben", "theo"])
+def test_no_wall_is_seen_between_the_legs(body: Body, signer: str) -> None:
+    renderer = MeshRenderer(body, SIGNERS[signer], STYLES["studio"], 256)
+    posed = renderer.figure.skin.pose_motion(still(body))
+    triangle = renderer.samples(renderer.camera.project(posed.vertices[0]).numpy())[1]  # (512, 512) samples
+    assert (triangle[-60:, 230:282] >= 0).all()  # below the hips, around the middle
+
+
 def test_same_motion_same_pictures(body: Body, maya: MeshRenderer) -> None:
     motion = still(body, frames=10, jawOpen=0.5)
     first, second = list(maya.frames(motion)), list(maya.frames(motion))

@@ -40,6 +40,7 @@ from stable_signer.pose2vid.signers import SignerCard, linear
 FRIENDLY = {"mouthSmileLeft": 0.16, "mouthSmileRight": 0.16, "browInnerUp": 0.06}
 WEIGHTS_KEPT = 8  # joints per vertex
 RIB = 0.014  # metres, width of the knitted band at neck and cuffs
+INSEAM = 0.036  # metres: what of the trousers is nearer to the middle than this is drawn towards it
 SEEN_INSIDE = 0.08  # metres: how far one can look in at the neck or under the hem
 UNDER_CLOTHES = 0.045  # metres behind a seam where the skin is left out
 AMBIENT_DIRECTIONS, AMBIENT_SIZE, AMBIENT_REACH = 40, 320, 0.22  # of the baked ambient light; metres
@@ -119,6 +120,7 @@ def _clothes(tights: Part, landmarks: dict[str, np.ndarray], arm: np.ndarray, ca
     hem = cloth.position[:, 2] - (hips - 0.045)
     trousers = cloth.cut(0.03 - hem)[0].tint(card.clothes.trousers, 0.0)
     trousers.position = trousers.position + 0.004 * vertex_normals(trousers.position, trousers.triangles)
+    _close_inseam(trousers)
     covered = np.where(on_arm > 0.5, 1.0, hem)  # arms hang lower than the hem
     field = np.minimum(clothed(cloth.position, on_arm, landmarks, card), covered)
     loose = 0.011 + 0.002 * np.clip(on_arm, 0, 1)
@@ -138,6 +140,17 @@ def _clothes(tights: Part, landmarks: dict[str, np.ndarray], arm: np.ndarray, ca
     band.attributes[:, COLOUR : COLOUR + 3] *= 0.78
     band.both_sides = True
     return [main, band, trousers]
+
+
+def _close_inseam(trousers: Part) -> None:
+    """Loose between the legs, else the wall shows there at the picture's lower edge: what lies below the fork
+    and near the middle is drawn to it, and a little beyond, where the other leg is."""
+    x, _, z = trousers.position.T
+    off = np.abs(x)
+    fork = z[off < 0.004].min()
+    below = np.clip((fork + 0.012 - z) / 0.01, 0, 1)
+    nearer = np.where(off < INSEAM, np.maximum(2 * off - INSEAM, -INSEAM / 4), off)
+    trousers.position[:, 0] = np.sign(x) * (off + (nearer - off) * below)
 
 
 def _folds(position: np.ndarray, on_arm: np.ndarray, landmarks: dict[str, np.ndarray]) -> np.ndarray:
