@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stable_signer.pose2vid.control import ALBEDO, CHANNELS, COVERAGE, RIGHT_HAND
+from stable_signer.pose2vid.studio import GREY as BEHIND
 
 CELL = 16 * CHANNELS  # what the maps say of 4 x 4 pixels
-GREY = 0.5  # behind the figure in the network's pictures
+GREY = BEHIND / 255  # behind the figure in the network's pictures
 FACTOR = 8  # picture pixels a latent cell, in each direction
 
 

@@ -43,11 +43,13 @@ from stable_signer.pose2vid.shading import (
     CANON,
     CLOTH,
     COLOUR,
+    DARKEST_STRAND,
     EYE,
     GLOSS,
     HAIR,
     PAINTED,
     SKIN,
+    STRANDS_APART,
     TEETH,
     TONGUE,
     Scene,
@@ -489,7 +491,7 @@ def _strand_tones(scene: Scene, canon: Tensor, sleek: Tensor) -> Tensor:
     curls = 0.5 + 0.22 * (waves + torch.sin(z * 0.83 + y * 0.4))
     angle = torch.atan2(px - scene.head[0], scene.head[1] - py) * scene.head[3]
     straight = noise(angle) * 0.6 + noise(angle * 2.7 + 31 + pz * 25) * 0.4
-    return (0.62 + 0.76 * torch.where(sleek < 0.5, curls, straight)).float()
+    return (DARKEST_STRAND + STRANDS_APART * torch.where(sleek < 0.5, curls, straight)).float()
 
 
 def _eyes(scene: Scene, canon: Tensor, white: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ SKIN, EYE, TONGUE, TEETH, CLOTH, HAIR = range(6)  # what a triangle is made of
 # Columns of the vertex attributes.
 CANON, COLOUR, AMBIENT, PAINTED, GLOSS, ATTRIBUTES = 0, 3, 6, 7, 8, 9
 SHADOW = 0.55  # of the key light that a shadow takes: a darker one looks like a second hand
+DARKEST_STRAND, STRANDS_APART = 0.62, 0.76  # tones of hair, as shares of its colour
 TONES = 8192  # entries of the tone curve, over [0, 2) in linear light
 
 
@@ -306,7 +307,7 @@ def strand_of(canon, sleek, scene):  # type: ignore[no-untyped-def]
 @small
 def strand_tone(strand):  # type: ignore[no-untyped-def]
     """By how much a strand in [0, 1] is lighter or darker than the hair."""
-    return 0.62 + 0.76 * strand
+    return DARKEST_STRAND + STRANDS_APART * strand
 
 
 @small
