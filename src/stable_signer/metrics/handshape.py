@@ -203,12 +203,12 @@ class HandshapeReader:
 
 
 def _read(path: Path) -> HandshapeReader:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+
+    from stable_signer.slul.stored import read_tensors
 
     try:
-        with safe_open(str(path), framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        tensors, metadata = read_tensors(path, "np")
     except (OSError, SafetensorError) as error:
         raise StableSignerError(f"the handshape reader {path} cannot be read ({error})") from error
     if metadata.get("version") != VERSION:

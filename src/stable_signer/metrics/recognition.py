@@ -343,12 +343,13 @@ class Recogniser:
 
 
 def _read(path: Path) -> Recogniser:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+
+    from stable_signer.slul.stored import read_tensors
 
     try:
-        with safe_open(str(path), framework="pt") as file:
-            facts = file.metadata() or {}
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - not a mapping
+        stored, facts = read_tensors(path)
+        tensors = {key: tensor.float() for key, tensor in stored.items()}
     except (OSError, SafetensorError) as error:
         raise StableSignerError(f"the recogniser {path} cannot be read ({error})") from error
     if facts.get("version") != VERSION:

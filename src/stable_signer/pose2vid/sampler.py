@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.autoencoder import FACTOR, Autoencoder, Cells, Upsampler
 from stable_signer.pose2vid.controlnet import SIZES, Denoiser
 from stable_signer.pose2vid.framing import NETWORK_SIZES
+from stable_signer.slul.stored import read_tensors
 
 CELLS = NETWORK_SIZES[0] // FACTOR  # of a latent, in each direction
 PARTS = ("autoencoder", "denoiser", "upsampler")
@@ -96,9 +97,8 @@ class Pose2Vid(nn.Module):
         for part in PARTS:
             path = Path(folder) / f"pose2vid-{part}.safetensors"
             try:
-                with safe_open(path, "pt") as file:
-                    config = json.loads((file.metadata() or {}).get("config", "{}"))
-                    tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+                tensors, metadata = read_tensors(path)
+                config = json.loads(metadata.get("config", "{}"))
             except (OSError, SafetensorError, ValueError) as error:
                 raise StableSignerError(
                     f"{path} cannot be read ({error}): give the folder that `train pose2vid` wrote"

@@ -267,12 +267,12 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
 
     Raises StableSignerError if it is missing, broken or of another version.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+
+    from stable_signer.slul.stored import read_tensors
 
     try:
-        with safe_open(str(path), framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        tensors, metadata = read_tensors(path, "np")
     except (OSError, SafetensorError) as error:
         raise StableSignerError(f"the lexicon {path.name} cannot be read ({error}): reinstall stable-signer"
                                 ) from error

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -30,6 +30,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.slp_moe import residual as rs
 from stable_signer.slp_moe.condition import FEATURES, FIELDS, MANNER, SignCondition, vocabulary
 from stable_signer.slp_moe.experts import PARTS, Block, Expert, Gate, SignEncoder
+from stable_signer.slul.stored import read_tensors
 
 FORMAT = "stable-signer-moe-1"
 SMOOTH = 3.0  # frames: how far the noise hangs together
@@ -187,13 +188,11 @@ class SlpMoe(nn.Module):
         another version, or made for other phonology."""
         file = Path(path) if path else Path(str(resources.files("stable_signer.weights") / "moe.safetensors"))
         try:
-            with safe_open(file, framework="pt") as opened:
-                metadata = opened.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise StableSignerError(
-                        f"{file} is no SLP-MoE weights file of this version: train one with `train moe`"
-                    )
-                tensors = {key: opened.get_tensor(key).float() for key in opened.keys()}  # noqa: SIM118
+            tensors, metadata = read_tensors(file)
+            if metadata.get("format") != FORMAT:
+                raise StableSignerError(
+                    f"{file} is no SLP-MoE weights file of this version: train one with `train moe`"
+                )
             values = json.loads(metadata["config"])
             model = cls(MoeConfig(**{**values, "codes": tuple(values["codes"])}))
             model.load_state_dict(tensors)

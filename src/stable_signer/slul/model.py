@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stable_signer.errors import StableSignerError
 from stable_signer.slul.losses import IGNORE
+from stable_signer.slul.stored import read_tensors
 from stable_signer.slul.vocabulary import EOS, PAD, SPECIALS, Vocabulary
 
 SIZES: dict[str, dict[str, int]] = {
@@ -211,13 +212,11 @@ class Checkpoint:
     def load(cls, path: str | Path) -> Checkpoint:
         """Read a weights file; StableSignerError when it is missing, damaged or no SLUL of this version."""
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise StableSignerError(
-                        f"{path} is no SLUL weights file of this version: train one with `train slul`"
-                    )
-                stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            stored, metadata = read_tensors(path)
+            if metadata.get("format") != FORMAT:
+                raise StableSignerError(
+                    f"{path} is no SLUL weights file of this version: train one with `train slul`"
+                )
             config = json.loads(metadata["config"])
             config["languages"] = tuple(config["languages"])
             about = json.loads(metadata["about"])

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -31,6 +31,7 @@ from stable_signer.errors import StableSignerError
 from stable_signer.slul.decode import one_thread
 from stable_signer.slul.linker import neighbours
 from stable_signer.slul.plan import Span
+from stable_signer.slul.stored import read_tensors
 
 WEIGHTS = "slul-nonmanual.safetensors"
 FORMAT = "stable-signer-nonmanual-head-1"
@@ -130,14 +131,12 @@ class NonmanualHead(nn.Module):
             with resources.as_file(resources.files("stable_signer.weights") / WEIGHTS) as shipped:
                 return cls.load(shipped)
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise StableSignerError(
-                        f"{path} holds no non-manual head of this version: make one with "
-                        "tools/build_nonmanuals.py"
-                    )
-                tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+            tensors, metadata = read_tensors(path)
+            if metadata.get("format") != FORMAT:
+                raise StableSignerError(
+                    f"{path} holds no non-manual head of this version: make one with "
+                    "tools/build_nonmanuals.py"
+                )
             config: dict[str, Any] = json.loads(metadata["config"])
             for name in ("glosses", "kinds", "thresholds"):
                 config[name] = tuple(config[name])
