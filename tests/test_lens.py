@@ -32,6 +32,7 @@ from stable_signer.pose2vid.lens import (
     moved,
     wall_depth,
 )
+from stable_signer.pose2vid.shading import linear_light, toned
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.pose2vid.soft_light import SoftLight
 from stable_signer.pose2vid.studio import (
@@ -40,8 +41,6 @@ from stable_signer.pose2vid.studio import (
     Appearance,
     Studio,
     StudioRenderer,
-    linear_light,
-    toned,
 )
 
 SIZE = 128

@@ -35,7 +35,7 @@ from stable_signer.pose2vid.control import (
 from stable_signer.pose2vid.framing import hands_outside
 from stable_signer.pose2vid.likeness import boxes, flicker, psnr, ssim
 from stable_signer.pose2vid.mesh import MeshRenderer
-from stable_signer.pose2vid.shading import tone_curve
+from stable_signer.pose2vid.shading import linear_light, tone_curve, toned
 from stable_signer.pose2vid.signers import SIGNERS, STYLES
 from stable_signer.pose2vid.studio import (
     GROUPS,
@@ -44,11 +44,9 @@ from stable_signer.pose2vid.studio import (
     Appearance,
     Studio,
     StudioRenderer,
-    linear_light,
     mixed,
     outlines,
     random_appearance,
-    toned,
 )
 
 SIZE = 96

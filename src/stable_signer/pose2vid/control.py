@@ -21,8 +21,10 @@ Two implementations of one definition: `maps_into`, a numba kernel for one frame
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -36,7 +38,7 @@ from stable_signer.body.skeleton import Body
 from stable_signer.body.skinning import Posed
 from stable_signer.pose2vid.camera import Camera
 from stable_signer.pose2vid.figure import Figure
-from stable_signer.pose2vid.mesh import CHUNK, MeshRenderer
+from stable_signer.pose2vid.mesh import CHUNK, MeshRenderer, ahead
 from stable_signer.pose2vid.raster import edge, rasterise
 from stable_signer.pose2vid.shading import (
     ATTRIBUTES,
@@ -63,6 +65,7 @@ from stable_signer.pose2vid.shading import (
     vertex_normals_into,
 )
 
+Made = TypeVar("Made")
 CHANNELS = 17
 COVERAGE, DEPTH, NORMAL, PLACE, PART, ALBEDO, RIGHT_HAND, LEFT_HAND, FACE = 0, 1, 2, 5, 8, 11, 14, 15, 16
 DEPTH_STEP = 0.004  # metres
@@ -126,13 +129,12 @@ def _part_of_joint(name: str) -> str:
 class ControlFigure:
     """What the maps need of a dressed signer: N vertices, F triangles.
 
-    triangles (F, 3) int32, place (N, 3) float32 in 0..255, code (F, 3) uint8, label (F,)
-    uint8 index into PARTS, points: the body's points from its joints. material (F,), attributes (N,
-    ATTRIBUTES), paint and scene are those of `shading.py`: they give the albedo.
+    triangles (F, 3) int32, code (F, 3) uint8, label (F,) uint8 index into PARTS, points: the body's points
+    from its joints. material (F,), attributes (N,
+    ATTRIBUTES), paint and scene are those of `shading.py`: they give place and albedo.
     """
 
     triangles: np.ndarray
-    place: np.ndarray
     code: np.ndarray
     label: np.ndarray
     points: RigidPoints
@@ -146,11 +148,8 @@ class ControlFigure:
         """Of the signer whom a renderer draws."""
         figure, body = renderer.figure, renderer.body
         label = part_labels(figure, body)
-        canon = figure.attributes[:, CANON : CANON + 3]
-        place = np.clip((canon - PLACE_LOW) / (PLACE_HIGH - PLACE_LOW), 0, 1) * 254 + 1
         return ControlFigure(
             figure.triangles,
-            np.ascontiguousarray(place, np.float32),
             PART_CODES[label],
             label,
             RigidPoints(body, body.signer(renderer.signer.body)),
@@ -182,6 +181,17 @@ def posed_frames(
     for start in range(0, len(motion), CHUNK):
         posed = renderer.figure.skin.pose_motion(motion[start : start + CHUNK])
         yield from zip(posed.vertices, figure.keypoints(posed, renderer.camera))
+
+
+def posed_ahead(
+    renderer: MeshRenderer,
+    figure: ControlFigure,
+    pieces: Iterable[Motion],
+    tell: Callable[[Tensor, np.ndarray], Made],
+) -> Iterator[Made]:
+    """What `tell` makes of each of the `posed_frames` of pieces of one motion in order, `ahead` of who takes
+    it."""
+    return ahead(partial(tell, *posed) for piece in pieces for posed in posed_frames(renderer, figure, piece))
 
 
 def controls(
@@ -412,7 +422,9 @@ def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoi
     """
     device, size = vertices.device, camera.size
     triangles = torch.from_numpy(figure.triangles).to(device).long()
-    place, code = (torch.from_numpy(a).to(device) for a in (figure.place, figure.code))
+    code, table, low, high = (
+        torch.from_numpy(a).to(device) for a in (figure.code, figure.attributes, PLACE_LOW, PLACE_HIGH)
+    )
     points = camera.project(vertices) * torch.tensor([2.0, 2.0, 1.0], device=device)
     seen = rasterise(points, triangles, 2 * size, 2 * size)
     hit = seen.triangle >= 0  # (B, 2H, 2W)
@@ -431,9 +443,11 @@ def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoi
     area = edge(a, b, c[..., 0], c[..., 1])
     normal = F.normalize(normal, dim=-1) * torch.where(area > 0, -1.0, 1.0)[..., None]
     depth = (camera.signing_depth - seen.depth.where(hit, torch.ones_like(seen.depth))) / DEPTH_STEP + 128
-    where = (place[corner] * weights).sum(-2)  # (B, 2H, 2W, 3)
+    attributes = (table[corner] * weights).sum(-2)  # (B, 2H, 2W, ATTRIBUTES)
+    canon = attributes[..., CANON : CANON + 3]
+    where = ((canon - low) / (high - low)).clamp(0, 1) * 254 + 1  # (B, 2H, 2W, 3)
     turned = normal[..., [0, 2, 1]] * torch.tensor([127.0, -127.0, -127.0], device=device) + 128
-    albedo = 255 * _albedo(figure, corner, weights, face).clamp(0, 1).sqrt()
+    albedo = 255 * _albedo(figure, attributes, face).clamp(0, 1).sqrt()
     values = torch.cat([depth[..., None], turned, where, code[face].float(), albedo], -1) * hit[..., None]
     share = F.avg_pool2d(hit[:, None].float(), 2)  # (B, 1, H, W)
     mean = F.avg_pool2d(values.permute(0, 3, 1, 2), 2) / share.clamp(min=0.25)
@@ -442,12 +456,10 @@ def control_maps(figure: ControlFigure, camera: Camera, vertices: Tensor, keypoi
     return torch.cat([(share * 256).clamp(max=255), mean, heat], 1).to(torch.uint8)
 
 
-def _albedo(figure: ControlFigure, corner: Tensor, weights: Tensor, face: Tensor) -> Tensor:
-    """corner (B, H, W, 3) vertices, their weights (B, H, W, 3, 1), face (B, H, W) -> linear (B, H, W, 3):
+def _albedo(figure: ControlFigure, seen: Tensor, face: Tensor) -> Tensor:
+    """seen (B, H, W, ATTRIBUTES), face (B, H, W) -> linear (B, H, W, 3):
     `shading.painted_skin`, `eye_colour` and the tones of hair for many points."""
-    device = corner.device
-    table = torch.from_numpy(figure.attributes).to(device)
-    seen = (table[corner] * weights).sum(-2)  # (B, H, W, ATTRIBUTES)
+    device = seen.device
     canon, colour, cover = seen[..., CANON : CANON + 3], seen[..., COLOUR : COLOUR + 3], seen[..., PAINTED]
     material = torch.from_numpy(figure.material).to(device)[face]
     paint = torch.from_numpy(np.ascontiguousarray(figure.paint)).to(device)

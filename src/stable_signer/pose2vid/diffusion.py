@@ -39,14 +39,14 @@ from stable_signer.pose2vid.control import (
     cells_into,
     controls,
     halve_into,
-    posed_frames,
+    posed_ahead,
     seen_cells,
 )
 from stable_signer.pose2vid.framing import NETWORK_SIZES, check_network_size
 from stable_signer.pose2vid.mesh import ahead
 from stable_signer.pose2vid.sampler import Pose2Vid
-from stable_signer.pose2vid.shading import tone_curve
-from stable_signer.pose2vid.studio import Appearance, StudioRenderer, linear_light
+from stable_signer.pose2vid.shading import linear_light, tone_curve
+from stable_signer.pose2vid.studio import Appearance, StudioRenderer
 from stable_signer.slul.runs import best_device, has_bf16
 
 CAREFUL = 20  # steps of a frame in high quality
@@ -234,14 +234,9 @@ class DiffusionRenderer:
         Maps are made, and latents decoded, in threads of their own.
         """
 
-        def mapping() -> Iterator[Callable[[], Told]]:
-            for piece in pieces:
-                for posed in posed_frames(self.studio, self.control, piece):
-                    yield partial(self.told, *posed)
-
         def decoding() -> Iterator[Callable[[], np.ndarray]]:
             held: Held | None = None
-            for frame in ahead(mapping()):
+            for frame in posed_ahead(self.studio, self.control, pieces, self.told):
                 held = self.held(frame, held)
                 yield partial(self.picture, frame, held.latent)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -32,13 +32,14 @@ from stable_signer.body.motion import Motion
 from stable_signer.errors import StableSignerError
 from stable_signer.pose2vid.autoencoder import GREY, coverage, told_cells
 from stable_signer.pose2vid.consent import ConsentCard
-from stable_signer.pose2vid.control import controls, posed_frames
+from stable_signer.pose2vid.control import controls, posed_ahead
 from stable_signer.pose2vid.diffusion import CAREFUL
 from stable_signer.pose2vid.footage import SIZE, painted_body
 from stable_signer.pose2vid.mesh import ahead
 from stable_signer.pose2vid.sampler import PARTS, Pose2Vid, other_layout
 from stable_signer.pose2vid.studio import VECTOR
 from stable_signer.slul.runs import best_device
+from stable_signer.slul.stored import read_tensors
 
 FOOTAGE = "pose2vid-footage.safetensors"  # plate, vector, looks and the card learned with
 CARD = "signer-card.json"
@@ -98,10 +99,10 @@ class Filmed(nn.Module):
         Raises StableSignerError for a folder without it, and for networks of another layout."""
         path = Path(folder) / FOOTAGE
         try:
-            with safe_open(path, "pt") as file:
-                told = json.loads(file.metadata()["footage"])
-                looks, card = dict(told["looks"]), str(told["card"])
-                plate, vector = file.get_tensor("plate"), file.get_tensor("vector")
+            tensors, metadata = read_tensors(path)
+            told = json.loads(metadata["footage"])
+            looks, card = dict(told["looks"]), str(told["card"])
+            plate, vector = tensors["plate"], tensors["vector"]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise StableSignerError(
                 f"{path} cannot be read ({error}): give the weights folder of `train pose2vid --footage`"
@@ -185,14 +186,9 @@ class FilmedRenderer:
     def film(self, pieces: Iterable[Motion]) -> Iterator[np.ndarray]:
         """`frames` of pieces of one motion in order: each latent is told the last."""
 
-        def mapping() -> Iterator[Callable[[], Tensor]]:
-            for piece in pieces:
-                for posed in posed_frames(self.mesh, self.control, piece):
-                    yield partial(self.maps, *posed)
-
         def decoding() -> Iterator[Callable[[], np.ndarray]]:
             latent = None
-            for maps in ahead(mapping()):
+            for maps in posed_ahead(self.mesh, self.control, pieces, self.maps):
                 latent = self.networks.latent(maps, latent, self.noise, self.steps)
                 yield partial(self.picture, latent, maps)
 

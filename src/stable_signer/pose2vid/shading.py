@@ -68,6 +68,20 @@ def tone_curve() -> np.ndarray:
     return np.clip(np.rint(srgb * 255), 0, 255).astype(np.uint8)
 
 
+def linear_light(tones: np.ndarray) -> np.ndarray:
+    """(256,) float32: the light that a tone curve (`tone_curve`) shows as each value: the middle of
+    what it does, so that a mean of equal values is that value again."""
+    first = np.searchsorted(tones, np.arange(257), "left").astype(np.float32)
+    first[256] = first[255] + 1  # all that is lighter is white, too
+    return (first[:-1] + first[1:]) / len(tones)
+
+
+def toned(light: np.ndarray, tones: np.ndarray) -> np.ndarray:
+    """Linear light -> uint8 through a tone curve."""
+    place = np.clip(light * (len(tones) / 2), 0, len(tones) - 1)
+    return np.asarray(tones[place.astype(np.int32)])
+
+
 @kernel
 def vertex_normals_into(position, triangles, normals):  # type: ignore[no-untyped-def]
     """position (N, 3), triangles (F, 3) -> normals (N, 3), area-weighted and of unit length."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from stable_signer.body.kernels import kernel
 from stable_signer.pose2vid.mesh import SAMPLES, MeshRenderer, make_scene
-from stable_signer.pose2vid.shading import Scene, corner_weights, light_from, three
+from stable_signer.pose2vid.shading import Scene, corner_weights, light_from, three, toned
 from stable_signer.pose2vid.signers import Light
 
 POINTS = 5  # on the lamp
@@ -75,7 +75,7 @@ class SoftLight:
             triangle, fine, vertices, renderer.figure.triangles, surface.normals, self.sky, shadows, dark
         )
         light = total / len(self.lamp) * (1 - OCCLUSION * dark)[..., None]
-        picture = tones[np.minimum(light * (len(tones) / 2), len(tones) - 1).astype(np.int32)]
+        picture = toned(light, tones)
         samples = triangle.reshape(renderer.size, SAMPLES, renderer.size, SAMPLES)
         return np.where(samples.max((1, 3))[..., None] >= 0, picture, renderer.plain)
 

@@ -17,7 +17,7 @@ the product's unless a `Lens` says otherwise.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -35,7 +35,7 @@ from stable_signer.pose2vid.control import PARTS, ControlFigure, controlled, par
 from stable_signer.pose2vid.hair import CUTS
 from stable_signer.pose2vid.lens import Lens, defocused, instants, instants_needed, moved, wall_depth
 from stable_signer.pose2vid.mesh import SAMPLES, MeshRenderer, dithered
-from stable_signer.pose2vid.shading import COLOUR, SKIN
+from stable_signer.pose2vid.shading import COLOUR, SKIN, linear_light, toned
 from stable_signer.pose2vid.signers import SIGNERS, STYLES, Clothes, Hair, Light, SignerCard, Style, linear
 from stable_signer.pose2vid.soft_light import SoftLight
 
@@ -161,17 +161,22 @@ class StudioRenderer(MeshRenderer):
 
     def rendered(self, picture: np.ndarray, triangle: np.ndarray, inverse: np.ndarray) -> np.ndarray:
         """A painted frame (H, W, 3) uint8 and its samples -> the frame in this rendering."""
-        rendering = self.appearance.rendering
-        if rendering == "natural":
+        if self.appearance.rendering == "natural":
             return picture
         covered = self.covered(triangle)
-        if rendering == "line":
-            return drawing(picture, outlines(triangle, inverse, self.label, self.size), covered)
-        if rendering == "soft":
-            changed = bloomed(picture)
-        else:
-            changed = cartoon(picture, outlines(triangle, inverse, self.label, self.size))
+        changed = self._changed(picture, covered, lambda: outlines(triangle, inverse, self.label, self.size))
         return np.where(covered[..., None] > 0, changed, self.wall())  # the wall is never drawn
+
+    def _changed(
+        self, picture: np.ndarray, covered: np.ndarray, lines: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """Colours (H, W, 3) uint8 of a figure that fills `covered` (H, W) of each pixel in this rendering,
+        another than natural; lines: its outlines (H, W) in [0, 1], made where they are drawn."""
+        if self.appearance.rendering == "soft":
+            return bloomed(picture)
+        if self.appearance.rendering == "cartoon":
+            return cartoon(picture, lines())
+        return drawing(picture, lines(), covered)
 
     def covered(self, triangle: np.ndarray) -> np.ndarray:
         """Samples (2H, 2W) -> (H, W) float32: how much of each pixel the figure fills."""
@@ -191,17 +196,18 @@ class StudioRenderer(MeshRenderer):
         The colour of a pixel on the outline is the figure's own, without the wall behind it. But the bloom of
         soft light and a drawing's strokes tell a light wall from a dark one.
         """
-        rendering, tones = self.appearance.rendering, self.tones
+        tones = self.tones
         light, covered = linear_light(tones), self.covered(triangle)[..., None]
         inside = covered > 0
-        if rendering == "natural":
+        if self.appearance.rendering == "natural":
             return np.concatenate([np.where(inside, light[picture], 0), covered], -1)
-        own = np.where(inside, toned(light[picture] / np.where(inside, covered, 1), tones), self.plain)
-        if rendering == "soft":
-            own = bloomed(own)
-        else:
-            lines = outlines(triangle, inverse, self.label, self.size) / np.where(inside, covered, 1)[..., 0]
-            own = cartoon(own, lines) if rendering == "cartoon" else drawing(own, lines, 1.0 * inside[..., 0])
+        filled = np.where(inside, covered, 1)
+        own = np.where(inside, toned(light[picture] / filled, tones), self.plain)
+        own = self._changed(
+            own,
+            1.0 * inside[..., 0],
+            lambda: outlines(triangle, inverse, self.label, self.size) / filled[..., 0],
+        )
         return np.concatenate([light[own] * covered, covered], -1)
 
     @cached_property
@@ -320,20 +326,6 @@ class Studio:
         layer[..., :3] = linear_light(tones)[wall]
         depth = np.full(wall.shape[:2], 1 / wall_depth(camera), np.float32)
         return dithered(defocused(layer, depth, camera, self.lens.aperture)[..., :3], tones)
-
-
-def linear_light(tones: np.ndarray) -> np.ndarray:
-    """(256,) float32: the light that a tone curve (`shading.tone_curve`) shows as each value: the middle of
-    what it does, so that a mean of equal values is that value again."""
-    first = np.searchsorted(tones, np.arange(257), "left").astype(np.float32)
-    first[256] = first[255] + 1  # all that is lighter is white, too
-    return (first[:-1] + first[1:]) / len(tones)
-
-
-def toned(light: np.ndarray, tones: np.ndarray) -> np.ndarray:
-    """Linear light -> uint8 through a tone curve."""
-    place = np.clip(light * (len(tones) / 2), 0, len(tones) - 1)
-    return np.asarray(tones[place.astype(np.int32)])
 
 
 def softened(style: Style) -> Style:

@@ -80,10 +80,8 @@ class Pose2VidRecipe:
     frame after its own. full_frames: how many frames are held at full size for the upsampler. piece: side of
     the squares that it learns on, a multiple of 64. finish: whether the decoder learns on with it.
 
-    cameras, aperture, shutter: through which lenses the studio sees (`lens.Lenses`); each sitting draws one.
-    With cameras = 0 the camera is the product's; with 1 it goes up to 30 degrees to either side, its zoom is
-    0.8 to 1.3, it rises or sinks by up to 0.1 m. aperture: the pupil's largest diameter in metres (0: all is
-    sharp). shutter: the largest share of a frame's time that it is open (0: an instant).
+    cameras, aperture, shutter: the `lens.Lenses` through which the studio sees; each sitting draws one. With
+    all at 0 it is the product's camera.
     """
 
     motions: str = "runs/motions.npz"
